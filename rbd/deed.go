@@ -1,0 +1,143 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The operations that take an intent. Those that make an image leave one that is
+// to be removed when they don't come to their end; what the others leave is an
+// image that is whole, or that whoever comes next brings to the end that was
+// asked for.
+const (
+	opCreate   = "create"
+	opClone    = "clone"
+	opImport   = "import"
+	opSnapshot = "snap create"
+	opUnsnap   = "snap rm"
+	opExtend   = "resize"
+	opRename   = "rename"
+	opRenameTo = "rename to" // at the new name, which the rename also takes
+	opRevert   = "snap rollback"
+	opDelete   = "delete"
+	opUndelete = "undelete" // at the entry of the trash
+	opPurge    = "purge"    // at the entry of the trash
+	opMetadata = "metadata"
+	opWrite    = "write"
+	opFeatures = "features"
+	opResnap   = "snap rename"
+	opFlatten  = "flatten"
+	opMigrate  = "migrate"      // at the job
+	opMoveAway = "migrate from" // at the image, which goes
+	opMoveTo   = "migrate to"   // at the copy, which is to take its place
+	opCheck    = "check"        // changes nothing: takes the intent to end what others began
+
+	opGroupCreate   = "group create"
+	opGroupDelete   = "group rm"
+	opGroupChange   = "group image add"
+	opGroupSnapshot = "group snap create" // of the images in Snaps; none: it has not begun
+	opGroupMember   = "group member"      // at each of these images
+)
+
+// deed is what an operation does, as its record tells it to whoever must finish
+// it.
+type deed struct {
+	Op    string        `json:"op"`
+	Snap  string        `json:"snap,omitempty"`
+	Size  uint64        `json:"size,omitempty"`  // bytes
+	Other string        `json:"other,omitempty"` // the image's other name; of a migration its job, or where that is
+	Delay time.Duration `json:"delay,omitempty"`
+	Snaps []string      `json:"snaps,omitempty"` // image@snap, of a group's
+}
+
+// equal tells whether d and other are the same.
+func (d deed) equal(other deed) bool {
+	return d.Op == other.Op && d.Snap == other.Snap && d.Size == other.Size && d.Other == other.Other &&
+		d.Delay == other.Delay && slices.Equal(d.Snaps, other.Snaps)
+}
+
+// makes tells whether d makes an image.
+func (d deed) makes() bool {
+	return d.Op == opCreate || d.Op == opClone || d.Op == opImport || d.Op == opMoveTo
+}
+
+// harmless tells whether d, cut short anywhere, leaves an image that is whole.
+func (d deed) harmless() bool {
+	switch d.Op {
+	case opSnapshot, opExtend, opPurge, opMetadata, opWrite, opFeatures, opResnap, opFlatten, opMigrate, opCheck,
+		opGroupCreate, opGroupChange, opGroupMember:
+		return true
+	}
+	return false
+}
+
+// subject is what an error of d on spec is about.
+func (d deed) subject(spec ImageSpec) string {
+	switch {
+	case strings.HasPrefix(spec.Image, groupPrefix) && strings.HasPrefix(d.Op, "group "):
+		return strings.TrimSuffix(groupOfHolder(spec).String()+"@"+d.Snap, "@")
+	case d.Snap != "":
+		return spec.At(d.Snap).String()
+	case d.Op == opRename:
+		return spec.String() + " to " + d.Other
+	}
+	return spec.String()
+}
+
+// change runs fn while this process holds the intent of d on spec, and waits for
+// other operations on the same image as long as ctx lasts. fn must be fit to be
+// run again after it was cut short anywhere.
+func change[T any](ctx context.Context, m *Images, d deed, spec ImageSpec, fn func(*scope, *ioContext) (T, error)) (T, error) {
+	return afterOthers(ctx, func() (T, error) { return tryChange(ctx, m, d, spec, fn) })
+}
+
+// tryChange is change that does not wait: a *heldError tells of another operation.
+func tryChange[T any](ctx context.Context, m *Images, d deed, spec ImageSpec, fn func(*scope, *ioContext) (T, error)) (T, error) {
+	var none T
+	if err := spec.validate(); err != nil {
+		return none, wrap(d.Op, d.subject(spec), err)
+	}
+	return callPolite(ctx, m.cluster, d.Op, d.subject(spec), func(s *scope) (T, error) {
+		ioctx, err := s.poolOf(spec)
+		if err != nil {
+			return none, err
+		}
+		i, err := s.beginDeed(d, spec)
+		if err != nil {
+			return none, err
+		}
+		value, err := fn(s, ioctx)
+		return value, i.end(err)
+	})
+}
+
+// end finishes the intent after an operation that ended with err, or leaves it to
+// the next one where something may be half changed.
+func (i *intent) end(err error) error {
+	err = errors.Join(err, i.s.closeImages())
+	var held *heldError                     // at the second name: nothing was changed yet
+	carryOn := i.record.Op == opGroupMember // until the group's comes to its end
+	if err == nil || (i.record.harmless() && !carryOn) || refusal(err) || errors.As(err, &held) {
+		return errors.Join(err, i.finish())
+	}
+	return errors.Join(err, i.release(err))
+}
+
+// refusal tells whether an operation that ended with err changed nothing, or
+// undid what it had changed.
+func refusal(err error) bool {
+	var held *heldError
+	kind := ownKind(err)
+	if kind == nil {
+		kind = kindOf(err)
+	}
+	for _, unsure := range []error{ErrUnavailable, ErrOutcomeUnknown} {
+		if errors.Is(err, unsure) || errors.Is(kind, unsure) {
+			return false
+		}
+	}
+	return kind != nil && !errors.As(err, &held)
+}

@@ -1,0 +1,249 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/ceph/go-ceph/rados"
+	librbd "github.com/ceph/go-ceph/rbd"
+
+	"rbdctl/internal/fault"
+)
+
+// DeleteOptions say how an image is deleted.
+type DeleteOptions struct {
+	Delay time.Duration // in which Undelete can bring it back; zero: none is promised
+}
+
+// Delete takes an image away: its name is free at once, its clones go on working,
+// and Purge removes its data when nothing needs them any more. It takes the time of
+// a rename, whatever the image's size, snapshots and clones. An image that is gone
+// is success.
+//
+// ErrInUse, and nothing changed, while a client has the image open; clients that
+// are blocklisted don't count, and jobs at the image are cancelled.
+//
+// Similar To: rbd trash mv --expires-at <now+delay> <spec>
+func (m *Images) Delete(ctx context.Context, spec ImageSpec, o DeleteOptions) error {
+	d := deed{Op: opDelete, Delay: o.Delay}
+	if o.Delay < 0 {
+		return wrap(d.Op, spec.String(), fault.Newf(ErrInvalid, "delay %s: want none or some", o.Delay))
+	}
+	ctx, cancel := m.cluster.quick(ctx)
+	defer cancel()
+	attempt := func() error {
+		_, err := afterOthers(ctx, func() (struct{}, error) {
+			none, err := tryChange(ctx, m, d, spec, func(s *scope, ioctx *ioContext) (struct{}, error) {
+				return struct{}{}, s.delete(ioctx, spec, o.Delay)
+			})
+			var held *heldError
+			if errors.As(err, &held) && held.record.Op == opMoveAway {
+				_ = m.CancelJob(ctx, spec.Pool, held.record.Other) // the next attempt tells
+			}
+			return none, err
+		})
+		return err
+	}
+	err := attempt()
+	if errors.Is(err, ErrInUse) && m.endJobs(ctx, spec) {
+		err = attempt()
+	}
+	return err
+}
+
+// endJobs cancels the jobs that are at an image, of these kinds or of all, which have
+// it open, and waits for their end; false when there are none, or ctx ended before.
+func (m *Images) endJobs(ctx context.Context, spec ImageSpec, kinds ...string) bool {
+	asked := false
+	for {
+		jobs, err := m.Jobs(ctx, spec.Pool)
+		i := slices.IndexFunc(jobs, func(j Job) bool {
+			return j.Subject == spec.String() && !j.final() && (len(kinds) == 0 || slices.Contains(kinds, j.Kind))
+		})
+		if err != nil || i < 0 {
+			return err == nil && asked
+		}
+		if err := m.CancelJob(ctx, spec.Pool, jobs[i].ID); err != nil {
+			return false
+		}
+		asked = true
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// delete is fit to finish one that was cut short.
+func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) error {
+	img, err := s.imageReadOnly(ioctx, spec.Image, librbd.NoSnapshot)
+	if isErrno(err, syscall.ENOENT) {
+		return s.deleteRemains(ioctx, spec, delay)
+	}
+	if err != nil {
+		return err
+	}
+	if err := img.idle(); err != nil {
+		return err
+	}
+	group, err := s.leaveAny(ioctx, img, spec)
+	if err != nil {
+		return err
+	}
+	m, err := img.mark(spec, delay)
+	if err != nil {
+		return err
+	}
+	marks, err := s.register(spec.Pool, trashRegister)
+	if err != nil {
+		return err
+	}
+	if err := marks.put(m.key(), m); err != nil {
+		return err
+	}
+	err = s.trashMove(ioctx, spec, delay)
+	if isErrno(err, syscall.ENOENT) {
+		err = nil // what was done before is verified below
+	}
+	if isErrno(err, syscall.EBUSY, syscall.EPERM, syscall.EINVAL, syscall.EOPNOTSUPP) {
+		return errors.Join(err, marks.drop(m.key()), s.rejoin(ioctx, group, spec))
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.confirmTrashed(ioctx, spec, m.ID); err != nil {
+		return err
+	}
+	err = s.bringBackIfOpened(ioctx, img, marks, m)
+	if errors.Is(err, ErrInUse) {
+		err = errors.Join(err, s.rejoin(ioctx, group, spec))
+	}
+	return err
+}
+
+// bringBackIfOpened undoes the move of an image that a client opened since it was
+// looked at, before its name was gone.
+func (s *scope) bringBackIfOpened(ioctx *ioContext, img *openImage, marks register, m mark) error {
+	err := img.idle()
+	if !errors.Is(err, ErrInUse) {
+		return ignore(err, syscall.ENOENT) // Purge was quick
+	}
+	back := run(s, "rbd_trash_restore", func() error { return librbd.TrashRestore(ioctx, m.ID, m.Name) })
+	if back != nil {
+		return back
+	}
+	return errors.Join(err, marks.drop(m.key()))
+}
+
+// deleteRemains clears away what is left under a name that does not open: nothing,
+// the parts of an image that was half made or half removed, or one that was half
+// moved to the trash.
+func (s *scope) deleteRemains(ioctx *ioContext, spec ImageSpec, delay time.Duration) error {
+	if moved, err := s.finishMove(ioctx, spec, delay); err != nil || moved {
+		return err
+	}
+	err := s.mayRemoveUnopened(ioctx, spec, syscall.ENOENT)
+	if err != nil {
+		return err
+	}
+	there, err := s.taken(ioctx, spec.Image)
+	if err != nil {
+		return err
+	}
+	listed, err := s.directory(ioctx, "name_"+spec.Image)
+	if err != nil || (!there && listed == "") {
+		return err
+	}
+	if err := s.remove(ioctx, spec.Image); ignore(err, syscall.ENOENT) != nil {
+		return err
+	}
+	return s.confirmGone(ioctx, spec)
+}
+
+// finishMove carries to its end a move to the trash that was cut short: the entry is
+// there, and the name not, or only in the list of images.
+func (s *scope) finishMove(ioctx *ioContext, spec ImageSpec, delay time.Duration) (moved bool, err error) {
+	id, err := s.directory(ioctx, "name_"+spec.Image)
+	if err != nil {
+		return false, err
+	}
+	if id == "" {
+		marks, err := s.marks(spec.Pool)
+		if err != nil {
+			return false, err
+		}
+		for _, m := range marks {
+			if m.Name != spec.Image || m.Namespace != spec.Namespace {
+				continue
+			}
+			entry, _, err := s.trashEntry(ioctx, m.ID)
+			if err == nil {
+				err = s.finishMoving(ioctx, entry)
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+		return false, nil
+	}
+	entry, there, err := s.trashEntry(ioctx, id)
+	if err != nil || !there || entry.state != trashMoving {
+		return false, err
+	}
+	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
+	if err != nil {
+		return false, err
+	}
+	m, err := img.mark(spec, delay)
+	if err = errors.Join(err, img.close()); err != nil {
+		return false, err
+	}
+	marks, err := s.register(spec.Pool, trashRegister)
+	if err != nil {
+		return false, err
+	}
+	if err := marks.put(m.key(), m); err != nil {
+		return false, err
+	}
+	if err := s.trashMove(ioctx, spec, delay); err != nil {
+		return false, err
+	}
+	return true, s.confirmTrashed(ioctx, spec, id)
+}
+
+// trashMove moves an image to the trash. The first move of a pool makes an object,
+// which librbd may not in a pool that is at its quota, and calls ENOENT.
+func (s *scope) trashMove(ioctx *ioContext, spec ImageSpec, delay time.Duration) error {
+	move := func() error { return librbd.GetImage(ioctx, spec.Image).Trash(delay) }
+	err := run(s, "rbd_trash_move", move)
+	if !isErrno(err, syscall.ENOENT, syscall.EDQUOT, syscall.ENOSPC) {
+		return err
+	}
+	made := run(s, "rados_create", func() error {
+		w := rados.CreateWriteOp()
+		defer w.Release()
+		w.Create(rados.CreateExclusive)
+		return plain(w.Operate(ioctx, "rbd_trash", spaceOrNot))
+	})
+	switch {
+	case isErrno(made, syscall.EEXIST):
+		return err
+	case made != nil:
+		return errors.Join(err, made)
+	}
+	return run(s, "rbd_trash_move", move)
+}
+
+// confirmTrashed looks again: the name is gone, and the image, unless it was purged
+// meanwhile, is in the trash.
+func (s *scope) confirmTrashed(ioctx *ioContext, spec ImageSpec, id string) error {
+	now, err := s.idOf(ioctx, spec.Image)
+	if err == nil && now == id {
+		err = fault.Newf(ErrUnavailable, "%s is still there after it was moved to the trash: try again", spec)
+	}
+	return err
+}

@@ -1,0 +1,110 @@
+package rbd
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync/atomic"
+	"testing"
+)
+
+// countAt is where CountIn writes in an image.
+const countAt = 4 << 20
+
+// CountIn has the client of m write growing numbers to the images, each to all of
+// them in their order, until end is called, which returns the last one. count is how
+// far it has come.
+func CountIn(t *testing.T, m *Images, specs ...ImageSpec) (count *atomic.Uint64, end func() uint64) {
+	t.Helper()
+	count = &atomic.Uint64{}
+	ready, stop, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- m.doLong(t.Context(), "count", specs[0].String(), func(s *scope) error {
+			images, err := s.openAll(specs)
+			close(ready)
+			for err == nil {
+				select {
+				case <-stop:
+					return nil
+				default:
+				}
+				n := count.Load() + 1
+				for _, img := range images {
+					_, writing := img.WriteAt(binary.LittleEndian.AppendUint64(nil, n), countAt)
+					err = errors.Join(err, writing)
+				}
+				count.Store(n)
+			}
+			return err
+		})
+	}()
+	<-ready
+	return count, func() uint64 {
+		close(stop)
+		if err := <-ended; err != nil {
+			t.Errorf("the writer ended at %d: %v", count.Load(), err)
+		}
+		return count.Load()
+	}
+}
+
+func (s *scope) openAll(specs []ImageSpec) ([]*openImage, error) {
+	var images []*openImage
+	for _, spec := range specs {
+		ioctx, err := s.poolOf(spec)
+		if err != nil {
+			return nil, err
+		}
+		img, err := s.image(ioctx, spec.Image)
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, img)
+	}
+	return images, nil
+}
+
+// CountOf is what CountIn had come to in a snapshot.
+func CountOf(ctx context.Context, m *Images, spec SnapSpec) (uint64, error) {
+	return callRead(ctx, m.cluster, "count", spec.String(), func(s *scope) (uint64, error) {
+		ioctx, err := s.poolOf(spec.ImageSpec)
+		if err != nil {
+			return 0, err
+		}
+		img, err := s.imageReadOnly(ioctx, spec.Image, spec.Snap)
+		if err != nil {
+			return 0, err
+		}
+		number := make([]byte, 8)
+		_, err = img.ReadAt(number, countAt)
+		return binary.LittleEndian.Uint64(number), err
+	})
+}
+
+// HeaderEntry is how an image's header keeps a snapshot, without its id, name and
+// time, which always differ.
+func HeaderEntry(ctx context.Context, m *Images, spec SnapSpec) ([]byte, error) {
+	return look(ctx, m, "look", spec.ImageSpec, func(img *openImage) ([]byte, error) {
+		id, err := img.GetId()
+		if err != nil {
+			return nil, err
+		}
+		snap, _, err := img.snapshot(spec.Snap)
+		if err != nil {
+			return nil, err
+		}
+		ioctx, err := img.s.poolOf(spec.ImageSpec)
+		if err != nil {
+			return nil, err
+		}
+		key := snapKey(snap.ID)
+		values, err := ioctx.GetOmapValues("rbd_header."+id, "", key, 1)
+		text := values[key]
+		if err != nil || len(text) < 18+len(spec.Snap) {
+			return nil, err
+		}
+		const head, id64, stamp = 6, 8, 8
+		tail := text[len(text)-13:] // time, clones, no overlap
+		return append(append(text[:head:head], text[head+id64+4+len(spec.Snap):len(text)-len(tail)]...), tail[stamp:]...), nil
+	})
+}

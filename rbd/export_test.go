@@ -1,0 +1,305 @@
+package rbd
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/ceph/go-ceph/rados"
+)
+
+// HoldOpen keeps an image open for writing until release is called.
+func HoldOpen(t *testing.T, m *Images, spec ImageSpec) (release func()) {
+	t.Helper()
+	opened, end, ended := make(chan error), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- m.do(t.Context(), "hold", spec.String(), func(s *scope) error {
+			ioctx, err := s.poolOf(spec)
+			if err == nil {
+				_, err = s.image(ioctx, spec.Image)
+			}
+			opened <- err
+			<-end
+			return nil
+		})
+	}()
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		close(end)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// LeaveIntent makes an intent as a process would that then dies, whose librados
+// instance had the address dead; without one the owner is this process. The lock
+// is held by the connection of m if held says so.
+func LeaveIntent(t *testing.T, m *Images, spec ImageSpec, made, dead string, held bool) {
+	t.Helper()
+	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
+		i, err := s.begin("create", spec)
+		if err != nil {
+			return err
+		}
+		i.record.Made = made
+		if dead != "" {
+			i.record.Owner.Started = "0" // no process has this one
+			i.record.Owner.Address = dead
+		}
+		if err := i.made(made); err != nil || held {
+			return err
+		}
+		return i.unlock()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// HasIntent tells whether an operation on spec is unfinished.
+func HasIntent(t *testing.T, m *Images, spec ImageSpec) bool {
+	t.Helper()
+	r, err := call(t.Context(), m.cluster, "look", spec.String(), func(s *scope) (*record, error) { return s.intentOf(spec) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r != nil
+}
+
+// Lease is how long an intent's lock lasts without renewal.
+const Lease time.Duration = lease
+
+// LoseLease breaks the lock of the intent on spec, as somebody who takes over does.
+func LoseLease(t *testing.T, m *Images, spec ImageSpec) {
+	t.Helper()
+	err := m.do(t.Context(), "lose lease", spec.String(), func(s *scope) error {
+		ioctx, err := s.pool(spec.Pool, intentNamespace)
+		if err != nil {
+			return err
+		}
+		lockers, err := ioctx.ListLockers(intentObject(spec), lockName)
+		if err != nil {
+			return err
+		}
+		_, err = ioctx.BreakLock(intentObject(spec), lockName, lockers.Clients[0], lockers.Cookies[0])
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Deed is what an intent records.
+type Deed = deed
+
+// LeaveDeed makes the intent of d as a process would that then dies: one of this
+// machine, whose librados instance is address.
+func LeaveDeed(t testing.TB, m *Images, spec ImageSpec, d Deed, address string) {
+	t.Helper()
+	LeaveMade(t, m, spec, d, "", address)
+}
+
+// LeaveMade is LeaveDeed for one that wrote down the id of the image it was about.
+func LeaveMade(t testing.TB, m *Images, spec ImageSpec, d Deed, made, address string) {
+	t.Helper()
+	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
+		i, err := s.beginDeed(d, spec)
+		if err != nil {
+			return err
+		}
+		i.record.Owner.Started = "0" // no process has this one
+		i.record.Owner.Address = address
+		i.record.Made = made
+		if err := i.write("leave"); err != nil {
+			return err
+		}
+		return i.unlock()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Entry names the intent of an image in the trash.
+func Entry(pool, namespace, id string) ImageSpec {
+	return mark{ID: id, Namespace: namespace}.entry(pool)
+}
+
+// LeaveMark notes an image in the trash register as Delete does before it moves it.
+func LeaveMark(t *testing.T, m *Images, spec ImageSpec) {
+	t.Helper()
+	err := m.do(t.Context(), "leave mark", spec.String(), func(s *scope) error {
+		ioctx, err := s.poolOf(spec)
+		if err != nil {
+			return err
+		}
+		img, err := s.imageReadOnly(ioctx, spec.Image, "")
+		if err != nil {
+			return err
+		}
+		m, err := img.mark(spec, 0)
+		if err != nil {
+			return err
+		}
+		r, err := s.register(spec.Pool, trashRegister)
+		if err != nil {
+			return err
+		}
+		return r.put(m.key(), m)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Fence keeps the client at address from writing, for good if it is stalled.
+func Fence(t *testing.T, m *Images, address string, stalled bool) error {
+	t.Helper()
+	return m.do(t.Context(), "fence", address, func(s *scope) error { return s.fence(address, stalled) })
+}
+
+// HalfMove moves an image to the trash as one does that is killed midway: its entry
+// is there, its id is gone, and its name is gone from the list of images unless
+// listed says otherwise.
+func HalfMove(t *testing.T, m *Images, spec ImageSpec, listed bool) {
+	t.Helper()
+	info, err := m.Stat(t.Context(), spec)
+	if err == nil {
+		err = m.TrashMove(t.Context(), spec, 0)
+	}
+	if err == nil {
+		err = m.do(t.Context(), "half move", spec.String(), func(s *scope) error {
+			ioctx, err := s.poolOf(spec)
+			if err != nil {
+				return err
+			}
+			var in encoder
+			in.string(info.ID)
+			in.byte(trashMoving)
+			in.byte(trashNormal)
+			if err := s.class(ioctx, "rbd_trash", "trash_state_set", in.Bytes()); err != nil || !listed {
+				return err
+			}
+			in.Reset()
+			in.string(spec.Image)
+			in.string(info.ID)
+			return s.class(ioctx, "rbd_directory", "dir_add_image", in.Bytes())
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// NoteClone notes a clone of a snapshot that is not there, until the test ends: so
+// librbd sees one that is removed while it looks.
+func NoteClone(t *testing.T, m *Images, spec SnapSpec) {
+	t.Helper()
+	info, err := m.Stat(t.Context(), spec.ImageSpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, _ := info.Snapshot(spec.Snap)
+	note := func(method string) {
+		err := m.do(context.Background(), "note a clone", spec.String(), func(s *scope) error {
+			ioctx, err := s.poolOf(spec.ImageSpec)
+			if err != nil {
+				return err
+			}
+			child := encoded(func(e *encoder) {
+				e.Write(binary.LittleEndian.AppendUint64(nil, uint64(ioctx.GetPoolID())))
+				e.string(spec.Namespace)
+				e.string("nobody")
+			})
+			return s.class(ioctx, "rbd_header."+info.ID, method, append(binary.LittleEndian.AppendUint64(nil, snap.ID), child...))
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	note("child_attach")
+	t.Cleanup(func() { note("child_detach") })
+}
+
+// LeaveFarDeed is LeaveDeed for a process of another machine, of which nobody here
+// can know whether it lives. Its last sign of life was age ago.
+func LeaveFarDeed(t *testing.T, m *Images, spec ImageSpec, d Deed, address string, age time.Duration) {
+	t.Helper()
+	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
+		i, err := s.beginDeed(d, spec)
+		if err != nil {
+			return err
+		}
+		i.record.Owner.Boot, i.record.Owner.Address = "elsewhere", address
+		if err := i.write("leave"); err != nil {
+			return err
+		}
+		if err := i.unlock(); err != nil {
+			return err
+		}
+		w := rados.CreateWriteOp()
+		defer w.Release()
+		w.SetXattr("age", []byte("x"))
+		return w.OperateWithMtime(i.ioctx, i.oid, rados.Timespec{Sec: time.Now().Add(-age).Unix()}, rados.OperationNoFlag)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ErrNoAnswer is what a native call ends with that the OSDs did not answer in time.
+var ErrNoAnswer = errNoAnswer
+
+// Refuses makes a delete on spec end with an error, and tells whether whoever comes next
+// may do without fencing this process.
+func Refuses(t *testing.T, m *Images, spec ImageSpec, with error) (released bool) {
+	t.Helper()
+	_, err := tryChange(t.Context(), m, deed{Op: opDelete}, spec, func(*scope, *ioContext) (struct{}, error) {
+		return struct{}{}, with
+	})
+	if err == nil {
+		t.Fatal("it did not fail")
+	}
+	r, err := call(t.Context(), m.cluster, "look", spec.String(), func(s *scope) (*record, error) { return s.intentOf(spec) })
+	if err != nil || r == nil {
+		t.Fatalf("intent = %+v, %v", r, err)
+	}
+	return r.Released
+}
+
+// Undisturbed tells whether Ensure relies on what it sees of an image that is there,
+// while something else goes on.
+func Undisturbed(t *testing.T, m *Images, spec ImageSpec, meanwhile func()) bool {
+	t.Helper()
+	still, err := call(t.Context(), m.cluster, "look", spec.String(), func(s *scope) (bool, error) {
+		e := ensuring{scope: s, ctx: t.Context(), want: Want{Image: spec}}
+		_, still, err := e.undisturbed(func() (Ensured, error) {
+			meanwhile()
+			return Ensured{}, nil
+		})
+		return still, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return still
+}
+
+// DropWatches ends the watches on an image.
+func DropWatches(ctx context.Context, m *Images, spec ImageSpec) error {
+	return m.do(ctx, "drop watches", spec.String(), func(s *scope) error {
+		ioctx, err := s.poolOf(spec)
+		if err != nil {
+			return err
+		}
+		id, err := s.imageID(ioctx, spec.Image)
+		if err != nil {
+			return err
+		}
+		return s.dropWatches(ioctx, id)
+	})
+}

@@ -1,0 +1,94 @@
+package rbd
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	librbd "github.com/ceph/go-ceph/rbd"
+
+	"rbdctl/internal/fault"
+)
+
+// FeatureOptions say which features of an image are to be switched, by their names
+// as `rbd info` writes them.
+type FeatureOptions struct {
+	Enable, Disable []string
+}
+
+// SetFeatures switches features of an image on and off. What is as it should be
+// stays; all of it is read back. ErrInUse, and nothing changed, while a client has
+// the image open; ErrInvalid for a name that is none, and for features that
+// librbd cannot switch, or not without others.
+//
+// Similar To: rbd feature enable <spec> <feature>…; rbd feature disable <spec> <feature>…
+func (m *Images) SetFeatures(ctx context.Context, spec ImageSpec, o FeatureOptions) error {
+	on, err := featureBits(o.Enable)
+	if err != nil {
+		return wrap(opFeatures, spec.String(), err)
+	}
+	off, err := featureBits(o.Disable)
+	if err == nil && on&off != 0 {
+		err = fault.Newf(ErrInvalid, "to be switched both on and off: %s", names(on&off))
+	}
+	if err != nil {
+		return wrap(opFeatures, spec.String(), err)
+	}
+	ctx, cancel := m.cluster.quick(ctx)
+	defer cancel()
+	_, err = change(ctx, m, deed{Op: opFeatures}, spec, func(s *scope, ioctx *ioContext) (struct{}, error) {
+		return struct{}{}, s.setFeatures(ioctx, spec, on, off)
+	})
+	return err
+}
+
+func (s *scope) setFeatures(ioctx *ioContext, spec ImageSpec, on, off uint64) error {
+	img, err := s.imageReadOnly(ioctx, spec.Image, librbd.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	have, err := native(s, "rbd_get_features", img.GetFeatures)
+	if err != nil || (on&^have == 0 && off&have == 0) {
+		return err
+	}
+	if err := img.idle(); err != nil {
+		return err
+	}
+	rw, err := s.image(ioctx, spec.Image)
+	if err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		bits   uint64
+		enable bool
+	}{{off & have, false}, {on &^ have, true}} {
+		if step.bits == 0 {
+			continue
+		}
+		if err := run(s, "rbd_update_features", func() error { return rw.UpdateFeatures(step.bits, step.enable) }); err != nil {
+			return err
+		}
+	}
+	now, err := native(s, "rbd_get_features", rw.GetFeatures)
+	if err == nil && (on&^now != 0 || off&now != 0) {
+		err = fault.Newf(ErrUnavailable, "it has the features %s after they were switched: try again", names(now))
+	}
+	return err
+}
+
+// featureBits reads the names of features.
+func featureBits(features []string) (uint64, error) {
+	for _, name := range features {
+		if librbd.FeatureSetFromNames([]string{name}) == 0 {
+			return 0, fault.Newf(ErrInvalid, "feature %q: there is none of this name", name)
+		}
+	}
+	return uint64(librbd.FeatureSetFromNames(features)), nil
+}
+
+func names(bits uint64) string {
+	set := librbd.FeatureSet(bits)
+	list := set.Names()
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,305 @@
+package rbd
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"syscall"
+	"time"
+
+	librbd "github.com/ceph/go-ceph/rbd"
+
+	"rbdctl/internal/fault"
+)
+
+// fate is what became of an image that was to be purged.
+type fate int
+
+const (
+	stays   fate = iota // it is not in the trash, and not by our doing
+	gone                // it was removed before
+	removed             // it was removed just now
+)
+
+// errWaiting is why an image stays for now.
+var errWaiting = fault.New(ErrInUse, "it has clones, or is open: it waits")
+
+// purge removes one image for good, if nothing needs it. This process holds the
+// intent of its entry in the trash.
+func (s *scope) purge(ctx context.Context, ioctx *ioContext, pool string, m *mark) (fate, error) {
+	entry, there, err := s.trashEntry(ioctx, m.ID)
+	if err != nil {
+		return stays, err
+	}
+	if !there || !m.sameMove(entry.TrashInfo) {
+		return gone, s.mayForget(ioctx, pool, *m)
+	}
+	marks, err := s.register(pool, trashRegister)
+	if err != nil {
+		return stays, err
+	}
+	var now mark
+	if noted, err := marks.get(m.key(), &now); err != nil || !noted || !now.Deleted.Equal(m.Deleted) || !now.Until.Equal(m.Until) {
+		return stays, err // deleted again since it was looked at: not due
+	}
+	if err := s.finishMoving(ioctx, entry); err != nil {
+		return stays, err
+	}
+	snaps, err := s.purgeable(ioctx, m.ID)
+	if err != nil {
+		return stays, err
+	}
+	if m.Begun = true; !now.Begun {
+		if err := marks.put(m.key(), *m); err != nil {
+			return stays, err
+		}
+	}
+	if err := s.purgeSnapshots(ioctx, m.ID, snaps); err != nil {
+		return stays, err
+	}
+	if err := s.shrinkTrashed(ctx, ioctx, m.ID); err != nil {
+		return stays, err
+	}
+	if err := s.removeTrashed(ioctx, m.ID); err != nil {
+		return stays, err
+	}
+	if _, there, err = s.trashEntry(ioctx, m.ID); err == nil && there {
+		err = fault.New(ErrUnavailable, "it is still in the trash after its removal (a full pool does that): try again")
+	}
+	if err != nil {
+		return stays, err
+	}
+	return removed, nil
+}
+
+// mayForget is nil for a mark whose image is not in the trash, or is there by
+// somebody else's doing. A Delete that is under way makes its mark first, and then
+// moves the image: that mark stays, which is errWaiting.
+func (s *scope) mayForget(ioctx *ioContext, pool string, m mark) error {
+	name, err := s.listedAs(ioctx, m.ID)
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		spec := ImageSpec{Pool: pool, Namespace: m.Namespace, Image: name}
+		moving, err := s.intentOf(spec)
+		if err == nil && moving != nil {
+			err = s.settleOther(spec)
+		}
+		var held *heldError
+		if errors.As(err, &held) {
+			return errWaiting
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if entry, there, err := s.trashEntry(ioctx, m.ID); err != nil || there && m.sameMove(entry.TrashInfo) {
+		return errors.Join(err, errWaiting) // moved meanwhile
+	}
+	return nil
+}
+
+// needless are the snapshots of an image that is to go.
+type needless struct {
+	snaps []Snapshot
+	parts []uint64 // ids of what it has of snapshots that somebody else took of its group
+}
+
+// purgeable returns the snapshots of an image that nothing needs. errWaiting: one of
+// them has clones, or the image is open; then all of it stays as it is, since it may
+// still be brought back.
+func (s *scope) purgeable(ioctx *ioContext, id string) (needless, error) {
+	var n needless
+	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
+	if isErrno(err, syscall.ENOENT) {
+		return n, nil // half removed
+	}
+	if err != nil {
+		return n, err
+	}
+	if err := img.idle(); err != nil {
+		return n, errors.Join(errWaiting, img.close())
+	}
+	if n.snaps, err = img.snapshots(); err != nil {
+		return n, err
+	}
+	if n.parts, err = img.groupParts(); err != nil {
+		return n, err
+	}
+	children, err := img.children()
+	if err == nil && len(children) > 0 {
+		err = errWaiting
+	}
+	return n, errors.Join(err, img.close())
+}
+
+// purgeSnapshots removes the snapshots of an image whose removal has begun.
+func (s *scope) purgeSnapshots(ioctx *ioContext, id string, n needless) error {
+	if len(n.snaps)+len(n.parts) == 0 {
+		return nil
+	}
+	img, err := s.imageByID(ioctx, id)
+	if err != nil {
+		return err
+	}
+	for _, snap := range n.snaps {
+		err := img.dropSnapshot(snap)
+		if isErrno(err, syscall.EBUSY) {
+			return errWaiting // cloned meanwhile
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, part := range n.parts {
+		err := run(s, "rbd_snap_remove_by_id", func() error { return img.RemoveSnapByID(part) })
+		if ignore(err, syscall.ENOENT) != nil {
+			return err
+		}
+	}
+	return img.close()
+}
+
+// purgeStep is how much of an image goes at a time: a removal cannot be stopped, and
+// that of a large image takes hours.
+const purgeStep = 16 << 30 // bytes
+
+// shrinkTrashed cuts a large image down to one step, and stops between steps when
+// ctx ends: the next purge goes on from there.
+func (s *scope) shrinkTrashed(ctx context.Context, ioctx *ioContext, id string) error {
+	look, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
+	if isErrno(err, syscall.ENOENT) {
+		return nil // half removed
+	}
+	if err != nil {
+		return err
+	}
+	size, err := native(s, "rbd_get_size", look.GetSize)
+	if err = errors.Join(err, look.close()); err != nil || size <= purgeStep {
+		return err
+	}
+	img, err := s.imageByID(ioctx, id)
+	if err != nil {
+		return err
+	}
+	for size > purgeStep {
+		if err := stopped(ctx); err != nil {
+			return err
+		}
+		size -= purgeStep
+		if err := img.resize(size, true); err != nil {
+			return err
+		}
+	}
+	return img.close()
+}
+
+// removeTrashed removes an image that has no snapshots and no clones. A client that
+// is fenced may still count as having it open, for good: that is ended.
+func (s *scope) removeTrashed(ioctx *ioContext, id string) error {
+	if err := s.closeImages(); err != nil {
+		return err
+	}
+	err := s.trashRemove(ioctx, id)
+	if !isErrno(err, syscall.EBUSY) {
+		return err
+	}
+	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
+	if isErrno(err, syscall.ENOENT) {
+		return s.trashRemove(ioctx, id)
+	}
+	if err != nil {
+		return err
+	}
+	if err := img.idle(); err != nil {
+		return errors.Join(errWaiting, img.close())
+	}
+	if err := img.close(); err != nil {
+		return err
+	}
+	if err := s.dropWatches(ioctx, id); errors.Is(err, ErrInUse) {
+		return errWaiting
+	} else if err != nil {
+		return err
+	}
+	err = s.trashRemove(ioctx, id)
+	if isErrno(err, syscall.EBUSY, syscall.ENOTEMPTY) {
+		err = errWaiting
+	}
+	return err
+}
+
+// trashRemove counts an entry that is gone as removed.
+func (s *scope) trashRemove(ioctx *ioContext, id string) error {
+	err := run(s, "rbd_trash_remove", func() error { return librbd.TrashRemove(ioctx, id, true) })
+	return ignore(err, syscall.ENOENT)
+}
+
+// trashEntry is an entry of the trash.
+type trashEntry struct {
+	librbd.TrashInfo
+	state byte
+}
+
+// The states of an entry, as ceph src/cls/rbd/cls_rbd_types.h numbers them.
+const (
+	trashNormal = 0
+	trashMoving = 1
+)
+
+// trashEntry reads one entry of the trash, in whatever state it is.
+// See: ceph src/cls/rbd/cls_rbd_types.cc, TrashImageSpec::encode.
+func (s *scope) trashEntry(ioctx *ioContext, id string) (trashEntry, bool, error) {
+	entry := trashEntry{TrashInfo: librbd.TrashInfo{Id: id}}
+	values, err := native(s, "rados_omap_get", func() (map[string][]byte, error) {
+		return ioctx.GetOmapValues("rbd_trash", "", "id_"+id, 1)
+	})
+	if err = ignore(err, syscall.ENOENT); err != nil {
+		return entry, false, err
+	}
+	text, there := values["id_"+id]
+	if !there {
+		return entry, false, nil
+	}
+	// Version, oldest version, length; source; name; two times of 8 bytes each; state.
+	const head = 6 + 1 + 4
+	if len(text) < head {
+		return entry, true, nil
+	}
+	name := int(binary.LittleEndian.Uint32(text[head-4:]))
+	if rest := text[head:]; len(rest) >= name+17 {
+		entry.Name = string(rest[:name])
+		entry.DeletionTime = utime(rest[name:])
+		entry.DefermentEndTime = utime(rest[name+8:])
+		entry.state = rest[name+16]
+	}
+	return entry, true, nil
+}
+
+// finishMoving makes an entry whose move was cut short, and whose name is gone, one
+// that can be removed. One that still has its name is left to whoever deletes that:
+// errWaiting.
+func (s *scope) finishMoving(ioctx *ioContext, entry trashEntry) error {
+	if entry.state != trashMoving {
+		return nil
+	}
+	name, err := s.listedAs(ioctx, entry.Id)
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		return errWaiting
+	}
+	var in encoder
+	in.string(entry.Id)
+	in.byte(trashNormal)
+	in.byte(trashMoving) // only from this one
+	err = s.class(ioctx, "rbd_trash", "trash_state_set", in.Bytes())
+	return ignore(err, syscall.ESTALE, syscall.ENOENT)
+}
+
+// utime is a time as Ceph encodes it.
+func utime(b []byte) time.Time {
+	return time.Unix(int64(binary.LittleEndian.Uint32(b)), int64(binary.LittleEndian.Uint32(b[4:])))
+}

@@ -1,0 +1,144 @@
+package rbd_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"rbdctl/rbd"
+)
+
+// TestTakeOverOfADelete: what a dead process had begun is carried out, whoever
+// comes next and whatever it wants.
+func TestTakeOverOfADelete(t *testing.T) {
+	s := inPool(t)
+	dead := "127.0.0.1:0/4"
+	for _, marked := range []bool{false, true} {
+		// By a create of the same name: another image is made.
+		v := s.blank("v")
+		id := s.stat(v).ID
+		if marked {
+			rbd.LeaveMark(t, s.images, v)
+		}
+		rbd.LeaveDeed(t, s.images, v, rbd.Deed{Op: "delete"}, dead)
+		done, err := s.images.Ensure(t.Context(), rbd.Want{Image: v, Size: 8 << 20})
+		s.must(err)
+		if !done.Created || done.Info.ID == id || !slices.Equal(s.deleted(), []string{"v"}) {
+			t.Errorf("Ensure = %+v, deleted %v; want a new image", done, s.deleted())
+		}
+		// By an extend: there is nothing to extend any more.
+		rbd.LeaveDeed(t, s.images, v, rbd.Deed{Op: "delete"}, dead)
+		_, err = s.images.Extend(t.Context(), v, 16<<20)
+		s.is(err, rbd.ErrNotFound)
+		s.purge(rbd.PurgeOptions{})
+		s.isEmpty()
+	}
+	// By a delete, after the move.
+	v := s.blank("v")
+	rbd.LeaveMark(t, s.images, v)
+	s.must(s.images.TrashMove(t.Context(), v, 0))
+	rbd.LeaveDeed(t, s.images, v, rbd.Deed{Op: "delete"}, dead)
+	s.delete("v")
+	// A purge, after the removal and before its mark was dropped.
+	list, err := s.images.Deleted(t.Context(), s.pool)
+	s.must(err)
+	s.must(s.images.TrashRemove(t.Context(), s.pool, "", list[0].ID, true))
+	rbd.LeaveDeed(t, s.images, rbd.Entry(s.pool, "", list[0].ID), rbd.Deed{Op: "purge"}, dead)
+	s.purge(rbd.PurgeOptions{})
+	s.isEmpty()
+}
+
+// TestHalfMoved: a client that is killed inside the move to the trash leaves an image
+// that is neither there nor in the trash.
+func TestHalfMoved(t *testing.T) {
+	for _, listed := range []bool{false, true} {
+		s := inPool(t)
+		for _, next := range []func(rbd.ImageSpec) error{
+			func(v rbd.ImageSpec) error { return s.images.Delete(t.Context(), v, rbd.DeleteOptions{}) },
+			func(v rbd.ImageSpec) error {
+				_, err := s.images.Ensure(t.Context(), rbd.Want{Image: v, Size: 8 << 20})
+				if err == nil {
+					err = s.images.Remove(t.Context(), v)
+				}
+				return err
+			},
+			func(rbd.ImageSpec) error {
+				_, err := s.images.Fsck(t.Context(), []string{s.pool}, true)
+				return err
+			},
+		} {
+			v := s.golden("v").ImageSpec
+			rbd.LeaveMark(t, s.images, v)
+			rbd.LeaveDeed(t, s.images, v, rbd.Deed{Op: "delete"}, "127.0.0.1:0/9")
+			rbd.HalfMove(t, s.images, v, listed)
+			s.must(next(v))
+			if p := s.purge(rbd.PurgeOptions{}); len(p.Removed) != 1 {
+				t.Errorf("listed %t: Purge = %+v", listed, p)
+			}
+			s.isEmpty()
+		}
+	}
+}
+
+// TestTakeOver: an image under the dead intent of an operation that does not make
+// images is never swept away, whatever comes next.
+func TestTakeOver(t *testing.T) {
+	s := newSpace(t)
+	for _, d := range []rbd.Deed{
+		{Op: "resize", Size: 16 << 20}, {Op: "snap create", Snap: "s"}, {Op: "metadata"}, {Op: "write"}, {Op: "flatten"}, {Op: "check"},
+	} {
+		v := s.blank("v")
+		id := s.stat(v).ID
+		rbd.LeaveDeed(t, s.images, v, d, "127.0.0.1:0/6")
+		done, err := s.images.Ensure(t.Context(), rbd.Want{Image: v, Size: 8 << 20})
+		if err != nil || done.Created || done.Info.ID != id {
+			t.Errorf("%s: Ensure = %+v, %v, want the image that was there", d.Op, done, err)
+		}
+		rbd.LeaveDeed(t, s.images, v, d, "127.0.0.1:0/6")
+		info, err := s.images.Extend(t.Context(), v, 16<<20)
+		if err != nil || info.ID != id {
+			t.Errorf("%s: Extend = %+v, %v", d.Op, info, err)
+		}
+		rbd.LeaveDeed(t, s.images, v, d, "127.0.0.1:0/6")
+		s.must(s.images.Delete(t.Context(), v, rbd.DeleteOptions{}))
+		if rbd.HasIntent(t, s.images, v) {
+			t.Errorf("%s: an intent is left", d.Op)
+		}
+	}
+	// What was being made is undone, by whatever comes next.
+	v := s.blank("v")
+	rbd.LeaveIntent(t, s.images, v, "", "127.0.0.1:0/6", false)
+	_, err := s.images.Extend(t.Context(), v, 16<<20)
+	s.is(err, rbd.ErrNotFound)
+	s.blank("v")
+	rbd.LeaveIntent(t, s.images, v, "", "127.0.0.1:0/6", false)
+	s.delete("v")
+	// A snapshot that was being deleted is gone.
+	golden := s.golden("v")
+	rbd.LeaveDeed(t, s.images, v, rbd.Deed{Op: "snap rm", Snap: "snap"}, "127.0.0.1:0/6")
+	_, err = s.images.Extend(t.Context(), v, 16<<20)
+	s.must(err)
+	if _, there := s.stat(golden.ImageSpec).Snapshot("snap"); there {
+		t.Error("the snapshot is still there")
+	}
+	s.delete("v")
+	s.purge(rbd.PurgeOptions{})
+}
+
+// TestDeleteWaitsForALivingOwner as long as its context lasts.
+func TestDeleteWaitsForALivingOwner(t *testing.T) {
+	s := newSpace(t)
+	v := s.blank("v")
+	rbd.LeaveIntent(t, s.images, v, "", "", true) // by this very process, lock held
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := s.images.Delete(ctx, v, rbd.DeleteOptions{}); !errors.Is(err, rbd.ErrInUse) {
+		t.Errorf("Delete = %v, want in use", err)
+	}
+	s.stat(v)
+	ctx, cancel = context.WithTimeout(t.Context(), 4*rbd.Lease)
+	defer cancel()
+	s.must(s.images.Delete(ctx, v, rbd.DeleteOptions{}))
+}
