@@ -1,0 +1,131 @@
+package cinder
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"rbdctl/backends/glance"
+	"rbdctl/internal/fault"
+	"rbdctl/rbd"
+)
+
+// The kinds of a [Source].
+const (
+	Empty        = "empty" // also what a kind without a name is
+	FromImage    = "image"
+	FromSnapshot = "snapshot"
+	FromVolume   = "volume"
+)
+
+// Source is what a new volume holds.
+type Source struct {
+	Kind     string // Empty, FromImage, FromSnapshot or FromVolume
+	ID       string // of the Glance image, of the snapshot, of the volume
+	VolumeID string // that the snapshot is of; empty: it is looked for
+}
+
+// Create is a request for a volume.
+type Create struct {
+	ID         string
+	Size       uint64 // bytes, exactly
+	Source     Source
+	ObjectSize uint64 // bytes; 0: the source's, or ceph.conf's default
+
+	QoS         map[string]string // limits, see SetQoS; nil: none
+	Multiattach bool              // see SetMultiattach
+}
+
+// Create makes the volume: blank, or a copy-on-write clone of its source, grown to
+// the size. A Glance image whose content is not RAW, and a size that is smaller
+// than the source, are ErrInvalid. See rbd.Images.Ensure for what holds when it
+// fails or is killed.
+//
+// A volume is cloned from a protected snapshot that is made for it. It has the
+// upstream driver's name, and goes when the last clone of it is purged, or when
+// the creation fails.
+//
+// See: cinder/volume/drivers/rbd.py, clone_image, create_volume_from_snapshot and
+// create_cloned_volume.
+func (v Volumes) Create(ctx context.Context, c Create) (rbd.Ensured, error) {
+	if _, err := QoS(c.QoS); err != nil {
+		return rbd.Ensured{}, err
+	}
+	m, err := v.prepare(ctx, c)
+	if errors.Is(err, ErrNotFound) {
+		return v.outlived(ctx, c, err)
+	}
+	if err != nil {
+		return rbd.Ensured{}, err
+	}
+	done, err := v.make(ctx, m)
+	if errors.Is(err, ErrExists) {
+		done, err = v.flattened(ctx, m, err)
+	}
+	if err != nil {
+		return rbd.Ensured{}, err
+	}
+	return done, v.setUp(ctx, m, done)
+}
+
+// making is a volume that is to be made.
+type making struct {
+	Create
+	want  rbd.Want
+	depth int // how many parents it will have
+}
+
+// prepare decides what to make. It makes nothing yet.
+func (v Volumes) prepare(ctx context.Context, c Create) (making, error) {
+	spec, err := v.volume(c.ID)
+	if err != nil {
+		return making{}, err
+	}
+	m := making{Create: c, want: rbd.Want{Image: spec, Size: c.Size}}
+	m.want.Options.ObjectSize = c.ObjectSize
+	switch s := c.Source; s.Kind {
+	case Empty, "":
+		if s.ID != "" || s.VolumeID != "" {
+			err = fault.Newf(ErrInvalid, "an empty volume has no source, and %q was given", s.ID+s.VolumeID)
+		}
+	case FromImage:
+		m.depth = 1 // Glance images are imported whole
+		err = glance.CloneOf(&m.want, v.ImagePool, s.ID)
+	case FromSnapshot:
+		err = v.ofSnapshot(ctx, &m)
+	case FromVolume:
+		err = v.ofVolume(ctx, &m)
+	default:
+		err = fault.Newf(ErrInvalid, "source kind %q: want %s, %s, %s or %s", s.Kind, Empty, FromImage, FromSnapshot, FromVolume)
+	}
+	return m, err
+}
+
+func (v Volumes) make(ctx context.Context, m making) (rbd.Ensured, error) {
+	if m.Source.Kind != FromVolume {
+		return v.Images.Ensure(ctx, m.want)
+	}
+	return v.cloneVolume(ctx, m.want)
+}
+
+// setUp gives an image that is made the properties of a volume. A clone has its
+// parent's limits and features from librbd: it gets its own. One with many parents
+// is flattened in the background.
+func (v Volumes) setUp(ctx context.Context, m making, done rbd.Ensured) error {
+	inherits := m.Source.Kind == FromSnapshot || m.Source.Kind == FromVolume
+	if len(m.QoS) > 0 || inherits {
+		if err := v.SetQoS(ctx, m.ID, m.QoS); err != nil {
+			return err
+		}
+	}
+	if m.Multiattach || (inherits && !slices.Contains(done.Info.Features, singleWriter[0])) {
+		if err := v.SetMultiattach(ctx, m.ID, m.Multiattach); err != nil {
+			return err
+		}
+	}
+	if m.depth <= v.Limits.soft() || done.Info.Parent == nil {
+		return nil
+	}
+	_, err := v.flatten(ctx, done.Info.Spec, m.ID, m.Source)
+	return err
+}
