@@ -1,0 +1,122 @@
+package kill_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"rbdctl/internal/lab/labtest"
+)
+
+// groups are the requests that are about a group of volumes.
+func groups() []request {
+	no := func(*family) string { return "" }
+	update := func(f *family) string { return f.groupPath() + "/update" }
+	add := func(f *family) string { return fmt.Sprintf(`{"add":[%q,%q]}`, f.source, f.made) }
+	made, gone, done := []int{http.StatusCreated, http.StatusOK}, []int{http.StatusNoContent}, []int{http.StatusOK}
+	alone := func(f *family) map[string]int { return map[string]int{f.made: size} }
+	return []request{
+		{"create group", "rbd_group_create", nothing, http.MethodPut, (*family).groupPath, no, made, (*family).none, hasMembers(0)},
+		{"add to group", "rbd_group_image_add", makeEmptyGroup, http.MethodPost, update, add, done, (*family).both, hasMembers(2)},
+		{"delete group", "rbd_group_remove", makeGroup, http.MethodDelete, (*family).groupPath, no, gone, (*family).both, noGroup},
+		{"delete a member", "rbd_group_image_remove", makeGroup, http.MethodDelete, (*family).sourcePath, no, gone, alone, hasMembers(1)},
+		{"create group snapshot", "rbd_group_snap_create", makeGroup, http.MethodPut, (*family).groupSnapshotPath, (*family).members, made, (*family).both, hasSnapshots(2)},
+		{"delete group snapshot", "rbd_snap_remove", makeGroupSnapshot, http.MethodDelete, (*family).groupSnapshotPath, (*family).members, gone, (*family).both, hasSnapshots(0)},
+	}
+}
+
+// groupSnapshots take a group's snapshot, and are struck in other calls of the same
+// request.
+func groupSnapshots() []request {
+	var again []request
+	for _, r := range groups() {
+		if r.name != "create group snapshot" {
+			continue
+		}
+		for _, inside := range []string{"rados_notify2", "rbd_group_snap_remove"} {
+			r.name, r.inside = "group snapshot, in "+inside, inside
+			again = append(again, r)
+		}
+	}
+	return again
+}
+
+func (f *family) groupPath() string         { return "/v1/groups/" + f.group }
+func (f *family) groupSnapshotPath() string { return f.groupPath() + "/snapshots/" + f.third }
+
+func (f *family) members() string {
+	return fmt.Sprintf(`{"snapshots":[{"id":%q,"volume_id":%q},{"id":%q,"volume_id":%q}]}`, f.snapshot, f.source, f.other, f.made)
+}
+
+func makeEmptyGroup(t testing.TB, c *sidecar, f *family) {
+	t.Helper()
+	makeSource(t, c, f)
+	c.must(t, http.MethodPut, f.madePath(), fmt.Sprintf(`{"size_bytes":%d}`, size), http.StatusCreated)
+	c.must(t, http.MethodPut, f.groupPath(), "", http.StatusCreated)
+}
+
+func makeGroup(t testing.TB, c *sidecar, f *family) {
+	t.Helper()
+	makeEmptyGroup(t, c, f)
+	c.must(t, http.MethodPost, f.groupPath()+"/update", fmt.Sprintf(`{"add":[%q,%q]}`, f.source, f.made), http.StatusOK)
+}
+
+func makeGroupSnapshot(t testing.TB, c *sidecar, f *family) {
+	t.Helper()
+	makeGroup(t, c, f)
+	c.must(t, http.MethodPut, f.groupSnapshotPath(), f.members(), http.StatusCreated)
+}
+
+// hasMembers tells whether the group of a family has so many volumes.
+func hasMembers(n int) func(*stage, *family) error {
+	return func(s *stage, f *family) error {
+		list := s.rbd("group", "image", "ls", s.volumes+"/group-"+f.group)
+		if got := strings.Count(list, "volume-"); got != n {
+			return fmt.Errorf("group %s has %d volumes, want %d: %s", f.group, got, n, list)
+		}
+		return nil
+	}
+}
+
+func noGroup(s *stage, f *family) error {
+	if list := s.rbd("group", "ls", s.volumes); strings.Contains(list, f.group) {
+		return fmt.Errorf("group %s is still there", f.group)
+	}
+	return nil
+}
+
+// hasSnapshots tells whether so many snapshots of a family are there, each as any
+// other, and nothing of the group's.
+func hasSnapshots(n int) func(*stage, *family) error {
+	return func(s *stage, f *family) error {
+		got := 0
+		for _, volume := range []string{f.source, f.made} {
+			list := s.rbd("snap", "ls", "--all", s.volumes+"/volume-"+volume)
+			for line := range strings.Lines(list) {
+				if strings.Contains(line, "snapshot-") && strings.Contains(line, "yes") && strings.Contains(line, "user") {
+					got++
+				}
+			}
+			if strings.Contains(list, "group") {
+				return fmt.Errorf("volume %s has a part of a group's snapshot:\n%s", volume, list)
+			}
+		}
+		list := s.rbd("group", "snap", "ls", s.volumes+"/group-"+f.group)
+		if got != n || strings.Contains(list, "group_snapshot") {
+			return fmt.Errorf("group %s: %d snapshots, want %d; the group has %q", f.group, got, n, list)
+		}
+		return nil
+	}
+}
+
+func (s *stage) rbd(args ...string) string { return string(labtest.RBD(s, args...)) }
+
+// groups are the ids of the groups that are there.
+func (s *stage) groups() []string {
+	var ids []string
+	for _, name := range strings.Fields(s.rbd("group", "ls", s.volumes)) {
+		ids = append(ids, strings.TrimPrefix(name, "group-"))
+	}
+	return ids
+}

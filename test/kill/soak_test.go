@@ -1,0 +1,190 @@
+package kill_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rbdctl/internal/lab/labtest"
+)
+
+// TestSoak lets several workers ask three sidecars for mixed changes of the same
+// volumes, while sidecars are killed and started again, stopped for longer than a
+// lease, and blocklisted. RBDCTL_TEST_SOAK is the number of requests.
+func TestSoak(t *testing.T) {
+	s := newStage(t)
+	w := &soak{stage: s, t: t, h: &history{begin: time.Now()}, todo: int64(number(t, "RBDCTL_TEST_SOAK", 150))}
+	for i := range w.sidecars {
+		w.sidecars[i] = w.serve(t)
+	}
+	for range 24 {
+		w.ids = append(w.ids, uuid.NewString())
+	}
+	done := make(chan struct{})
+	var workers, weather sync.WaitGroup
+	weather.Go(func() { w.weather(done) })
+	for i := range 6 {
+		workers.Go(func() { w.work(i) })
+	}
+	workers.Wait()
+	close(done)
+	weather.Wait()
+	t.Logf("%d kills, %d pauses, %d blocklistings", w.kills, w.pauses, w.blocklistings)
+	last := w.serve(t)
+	w.contents(last)
+	w.h.check(t)
+	for _, id := range w.ids { // also those of which there is a journal's record only
+		last.must(t, http.MethodDelete, "/v1/volumes/"+id, "", http.StatusNoContent)
+	}
+	// What killed sidecars began, the living ones end by themselves.
+	for deadline := time.Now().Add(4 * time.Minute); len(s.objects(s.volumes)) > 4 && time.Now().Before(deadline); {
+		time.Sleep(time.Second)
+	}
+	s.nothingLeft(t, s.volumes)
+	s.fsck(t)
+}
+
+type soak struct {
+	*stage
+	t    *testing.T
+	h    *history
+	ids  []string
+	todo int64
+	made atomic.Int64
+
+	mu                           sync.Mutex
+	sidecars                     [3]*sidecar
+	kills, pauses, blocklistings int
+}
+
+// serve starts a sidecar that does its chores often.
+func (w *soak) serve(t testing.TB) *sidecar {
+	t.Helper()
+	return w.serveWith(t, []string{"--purge-interval", "5s"})
+}
+
+func (w *soak) any() *sidecar {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sidecars[rand.N(len(w.sidecars))]
+}
+
+// enough tells whether all was asked that is wanted, in weather bad enough: 3
+// kills in 100 requests, and a pause and a blocklisting at least.
+func (w *soak) enough() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.made.Add(1) > w.todo && int64(w.kills) >= w.todo*3/100 && w.pauses > 0 && w.blocklistings > 0
+}
+
+// work makes requests until there are enough.
+func (w *soak) work(worker int) {
+	for !w.enough() {
+		c := call{id: w.ids[rand.N(len(w.ids))]}
+		to := w.any()
+		switch rand.N(10) {
+		case 0, 1, 2, 3:
+			c.op, c.size = "create", size
+			body := fmt.Sprintf(`{"size_bytes":%d,"source":{"kind":"image","id":%q}}`, c.size, w.golden)
+			w.h.send(w.t.Context(), worker, c, to, http.MethodPut, "/v1/volumes/"+c.id, body)
+			continue
+		case 4, 5, 6:
+			c.op = "delete"
+		case 7:
+			c.op, c.size = "extend", grown
+		default:
+			c.op = "get"
+		}
+		w.h.ask(w.t.Context(), worker, c, to)
+	}
+}
+
+// weather does what sidecars must survive, until the work is done.
+func (w *soak) weather(done <-chan struct{}) {
+	for n := 0; ; n++ {
+		select {
+		case <-done:
+			return
+		case <-time.After(time.Duration(rand.N(2000)) * time.Millisecond):
+		}
+		switch i := rand.N(len(w.sidecars)); {
+		case n%8 == 3:
+			w.pause(done, i)
+		case n%8 == 1:
+			w.blocklist(i)
+		default:
+			w.replace(i)
+		}
+	}
+}
+
+func (w *soak) at(i int) *sidecar {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sidecars[i]
+}
+
+func (w *soak) replace(i int) {
+	w.at(i).kill()
+	fresh := w.serve(w.t)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sidecars[i] = fresh
+	w.kills++
+}
+
+// pause stops a sidecar for longer than its lease.
+func (w *soak) pause(done <-chan struct{}, i int) {
+	c := w.at(i)
+	c.signal(syscall.SIGSTOP)
+	defer c.signal(syscall.SIGCONT)
+	select {
+	case <-done:
+	case <-time.After(17 * time.Second):
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pauses++
+}
+
+// blocklist shuts a sidecar's connection out of the cluster.
+func (w *soak) blocklist(i int) {
+	address := w.at(i).address()
+	if address == "" {
+		return // it has not connected yet
+	}
+	labtest.Ceph(w.t, "osd", "blocklist", "add", address, "60")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.blocklistings++
+}
+
+// contents asks for every volume, and compares what it reads as.
+func (w *soak) contents(c *sidecar) {
+	w.t.Helper()
+	content, err := os.ReadFile(w.file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, id := range w.ids {
+		a := w.h.ask(w.t.Context(), 99, call{id: id, op: "get"}, c)
+		bytes, there := a.body["size_bytes"].(float64)
+		if a.status != http.StatusOK || !there {
+			continue
+		}
+		want := sha256.Sum256(append(content[:len(content):len(content)], make([]byte, int(bytes)-len(content))...))
+		if got := w.digest(w.t, "volume-"+id); got != hex.EncodeToString(want[:]) {
+			w.t.Errorf("volume %s does not read as what it was made from", id)
+		}
+	}
+}
