@@ -105,7 +105,9 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 	if err := marks.put(m.key(), m); err != nil {
 		return err
 	}
-	err = s.trashMove(ioctx, spec, delay)
+	if err = s.moveUnopened(ioctx, img, m); errors.Is(err, errUnusual) {
+		err = s.trashMove(ioctx, spec, delay)
+	}
 	if isErrno(err, syscall.ENOENT) {
 		err = nil // what was done before is verified below
 	}

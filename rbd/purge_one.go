@@ -291,11 +291,17 @@ func (s *scope) finishMoving(ioctx *ioContext, entry trashEntry) error {
 	if name != "" {
 		return errWaiting
 	}
+	return s.endMoving(ioctx, entry.Id)
+}
+
+// endMoving makes an entry that was being moved one that lies in the trash. One that
+// lies there, or is gone, is success.
+func (s *scope) endMoving(ioctx *ioContext, id string) error {
 	var in encoder
-	in.string(entry.Id)
+	in.string(id)
 	in.byte(trashNormal)
 	in.byte(trashMoving) // only from this one
-	err = s.class(ioctx, "rbd_trash", "trash_state_set", in.Bytes())
+	err := s.class(ioctx, "rbd_trash", "trash_state_set", in.Bytes())
 	return ignore(err, syscall.ESTALE, syscall.ENOENT)
 }
 
