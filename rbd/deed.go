@@ -40,6 +40,8 @@ const (
 	opGroupChange   = "group image add"
 	opGroupSnapshot = "group snap create" // of the images in Snaps; none: it has not begun
 	opGroupMember   = "group member"      // at each of these images
+	opJoin          = "group join"        // at the image that is put in
+	opLeave         = "group leave"       // at the image that is taken out
 )
 
 // deed is what an operation does, as its record tells it to whoever must finish
@@ -48,7 +50,7 @@ type deed struct {
 	Op    string        `json:"op"`
 	Snap  string        `json:"snap,omitempty"`
 	Size  uint64        `json:"size,omitempty"`  // bytes
-	Other string        `json:"other,omitempty"` // the image's other name; of a migration its job, or where that is
+	Other string        `json:"other,omitempty"` // the image's other name; its group; of a migration its job, or where that is
 	Delay time.Duration `json:"delay,omitempty"`
 	Snaps []string      `json:"snaps,omitempty"` // image@snap, of a group's
 }

@@ -21,6 +21,12 @@ func (g GroupSpec) String() string {
 	return ImageSpec{Pool: g.Pool, Namespace: g.Namespace, Image: g.Group}.String()
 }
 
+// parseGroupSpec is the inverse of String.
+func parseGroupSpec(text string) (GroupSpec, error) {
+	spec, err := ParseImageSpec(text)
+	return GroupSpec{Pool: spec.Pool, Namespace: spec.Namespace, Group: spec.Image}, err
+}
+
 // groupPrefix begins the name under which a group has its intent.
 const groupPrefix = "group."
 

@@ -48,12 +48,13 @@ func (s *scope) changeGroup(ioctx *ioContext, g GroupSpec, c GroupChange) error 
 		return err
 	}
 	for _, step := range []struct {
+		op     string
 		images []ImageSpec
 		do     func(*ioContext, GroupSpec, ImageSpec) error
-	}{{c.Remove, s.leave}, {c.Add, s.join}} {
+	}{{opLeave, c.Remove, s.leave}, {opJoin, c.Add, s.join}} {
 		for _, image := range step.images {
 			// Under its intent: a delete takes it out of its group, too.
-			i, err := s.beginDeed(deed{Op: opCheck}, image)
+			i, err := s.beginDeed(deed{Op: step.op, Other: g.String()}, image)
 			if err != nil {
 				return err
 			}
@@ -111,14 +112,42 @@ func (s *scope) leave(ioctx *ioContext, g GroupSpec, image ImageSpec) error {
 	return s.leaveGroup(ioctx, in, image)
 }
 
-// leaveAny takes an image out of the group that it is in, which it returns: librbd
-// never removes one that is in a group.
+// leaveAny takes an image that is deleted out of the group that it is in, which it
+// returns: librbd never removes one that is in a group. The intent names the group
+// before: an image that was half taken out does not know its group any more, but the
+// group knows the image, and cannot be listed when that is gone.
 func (s *scope) leaveAny(ioctx *ioContext, img *openImage, image ImageSpec) (GroupSpec, error) {
 	g, err := img.group(image.Namespace)
+	if err != nil {
+		return g, err
+	}
+	if i := s.holds(image); i != nil && i.record.Op == opDelete {
+		switch {
+		case g.Group == "" && i.record.Other != "":
+			g, err = parseGroupSpec(i.record.Other)
+		case g.Group != "":
+			i.record.Other = g.String()
+			err = i.write("intent group")
+		}
+	}
 	if err != nil || g.Group == "" {
 		return g, err
 	}
 	return g, s.leaveGroup(ioctx, g, image)
+}
+
+// settleMember ends what was begun with an image and the group g: it goes in, or out.
+func (s *scope) settleMember(ioctx *ioContext, i *intent) error {
+	g, err := parseGroupSpec(i.record.Other)
+	if err != nil {
+		return err
+	}
+	if i.record.Op == opJoin {
+		err = s.rejoin(ioctx, g, i.spec)
+	} else {
+		err = s.leaveGroup(ioctx, g, i.spec)
+	}
+	return ignore(err, syscall.ENOENT) // one of the two is gone
 }
 
 // leaveGroup takes an image out of its group, which may be of another pool.

@@ -58,6 +58,8 @@ func (s *scope) settle(i *intent) error {
 		err = s.removeGroup(ioctx, groupOfHolder(i.spec))
 	case opGroupSnapshot:
 		err = s.undoGroupSnapshot(ioctx, groupOfHolder(i.spec), d)
+	case opJoin, opLeave:
+		err = s.settleMember(ioctx, i)
 	case opGroupMember:
 		err = s.settleOther(ImageSpec{Pool: i.spec.Pool, Namespace: i.spec.Namespace, Image: d.Other})
 	}

@@ -3,8 +3,12 @@ package kill_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rbdctl/internal/lab/labtest"
 )
@@ -24,6 +28,30 @@ func groups() []request {
 		{"create group snapshot", "rbd_group_snap_create", makeGroup, http.MethodPut, (*family).groupSnapshotPath, (*family).members, made, (*family).both, hasSnapshots(2)},
 		{"delete group snapshot", "rbd_snap_remove", makeGroupSnapshot, http.MethodDelete, (*family).groupSnapshotPath, (*family).members, gone, (*family).both, hasSnapshots(0)},
 	}
+}
+
+// TestDeletedWhileItJoins: a volume that a dead sidecar was putting into a group, and
+// that is then deleted, is gone from the group, too. librbd cannot list a group of
+// which an image is gone.
+func TestDeletedWhileItJoins(t *testing.T) {
+	s := newStage(t)
+	other := s.serveWith(t, []string{"--purge-interval", "2s"})
+	no := func(*family) string { return "" }
+	alone := func(f *family) map[string]int { return map[string]int{f.made: size} }
+	remove := request{method: http.MethodDelete, path: (*family).sourcePath, body: no, accept: []int{http.StatusNoContent}, want: alone, also: listsAll}
+	for _, r := range groups() {
+		if r.inside == "rbd_group_image_add" {
+			s.strikeInside(t, other, r, remove)
+		}
+	}
+	// Nobody has come back to the groups: what was begun at them is ended in the background.
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
+		if !slices.ContainsFunc(s.objects(s.volumes), func(o string) bool { return strings.HasPrefix(o, "rbdctl/intent.") }) {
+			break
+		}
+	}
+	s.fsck(t)
+	s.emptied(t, other)
 }
 
 // groupSnapshots take a group's snapshot, and are struck in other calls of the same
@@ -77,6 +105,23 @@ func hasMembers(n int) func(*stage, *family) error {
 		}
 		return nil
 	}
+}
+
+// listsAll tells whether the group of a family knows just those volumes that it lists.
+func listsAll(s *stage, f *family) error {
+	key := "name_group-" + f.group
+	file := filepath.Join(s.TempDir(), key)
+	labtest.Tool(s, "rados", "-p", s.volumes, "getomapval", "rbd_group_directory", key, file)
+	id, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	keys := string(labtest.Tool(s, "rados", "-p", s.volumes, "listomapkeys", "rbd_group_header."+string(id[4:])))
+	list := s.rbd("group", "image", "ls", s.volumes+"/group-"+f.group)
+	if knows, lists := strings.Count(keys, "image_"), strings.Count(list, "volume-"); knows != lists {
+		return fmt.Errorf("group %s knows %d volumes, and lists %d", f.group, knows, lists)
+	}
+	return nil
 }
 
 func noGroup(s *stage, f *family) error {

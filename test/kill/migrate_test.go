@@ -57,7 +57,7 @@ func TestMigrationKilled(t *testing.T) {
 		strike(fmt.Sprintf("RBDCTL_FAILPOINT_KILL=%d", n))
 	}
 	for range number(t, "RBDCTL_TEST_INSIDE", 2) {
-		for _, call := range []string{"rbd_create4", "rbd_write", "rbd_snap_create", "rbd_trash_move", "rbd_rename"} {
+		for _, call := range []string{"rbd_create4", "rbd_write", "rbd_snap_create", "rbd.trash_add", "rbd_rename"} {
 			strike("RBDCTL_FAILPOINT_KILL_IN=" + call + ":" + rand.N(20*time.Millisecond).String())
 		}
 	}

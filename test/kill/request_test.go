@@ -127,9 +127,9 @@ func changes() []request {
 		{"delete snapshot", "rbd_snap_remove", makeSnapshot, http.MethodDelete, (*family).snapshotPath, no, gone, (*family).theSource, nil},
 		{"extend", "rbd_resize2", makeSource, http.MethodPost, extend, bigger, done, (*family).grownOne, nil},
 		{"rename", "rbd_rename", makeSource, http.MethodPost, rename, third, done, (*family).renamedOne, nil},
-		{"delete", "rbd_trash_move", makeSource, http.MethodDelete, (*family).sourcePath, no, gone, (*family).none, nil},
-		{"delete a clone", "rbd_trash_move", makeClone, http.MethodDelete, (*family).madePath, no, gone, (*family).theSource, nil},
-		{"delete what has a clone", "rbd_trash_move", makeClone, http.MethodDelete, (*family).sourcePath, no, gone, (*family).theMade, nil},
+		{"delete", "rbd.trash_add", makeSource, http.MethodDelete, (*family).sourcePath, no, gone, (*family).none, nil},
+		{"delete a clone", "rbd.trash_add", makeClone, http.MethodDelete, (*family).madePath, no, gone, (*family).theSource, nil},
+		{"delete what has a clone", "rbd.trash_add", makeClone, http.MethodDelete, (*family).sourcePath, no, gone, (*family).theMade, nil},
 	}
 }
 
@@ -151,7 +151,7 @@ func TestSidecarKilledAtEveryCall(t *testing.T) {
 					if over.Load() {
 						return nil
 					}
-					killed, err := s.strikeRequest(t, other, r, "RBDCTL_FAILPOINT_KILL="+strconv.Itoa(n))
+					killed, err := s.strikeRequest(t, other, r, r, "RBDCTL_FAILPOINT_KILL="+strconv.Itoa(n))
 					if killed {
 						struck.Add(1)
 					} else if err == nil {
@@ -181,31 +181,37 @@ func TestSidecarKilledInsideCalls(t *testing.T) {
 	other := s.serve(t)
 	for _, r := range append(requests(), groupSnapshots()...) {
 		t.Run(strings.ReplaceAll(r.name, " ", "-"), func(t *testing.T) {
-			var struck atomic.Int64
-			var group errgroup.Group
-			group.SetLimit(workers / 2)
-			want := number(t, "RBDCTL_TEST_INSIDE", 4)
-			for n := 0; n < 20*want && int(struck.Load()) < want; n++ {
-				group.Go(func() error {
-					after := rand.N(30 * time.Millisecond)
-					killed, err := s.strikeRequest(t, other, r, "RBDCTL_FAILPOINT_KILL_IN="+r.inside+":"+after.String())
-					if killed {
-						struck.Add(1)
-					}
-					return err
-				})
-			}
-			if err := group.Wait(); err != nil {
-				t.Error(err)
-			}
-			t.Logf("struck %d times", struck.Load())
-			if int(struck.Load()) < want {
-				t.Errorf("struck %d times, want %d: is %s the call that does it?", struck.Load(), want, r.inside)
-			}
+			s.strikeInside(t, other, r, r)
 		})
 	}
 	s.fsck(t)
 	s.emptied(t, other)
+}
+
+// strikeInside strikes as often as it is wanted inside the native call that does the
+// work of r; the other sidecar is then asked for next.
+func (s *stage) strikeInside(t *testing.T, other *sidecar, r, next request) {
+	var struck atomic.Int64
+	var group errgroup.Group
+	group.SetLimit(workers / 2)
+	want := number(t, "RBDCTL_TEST_INSIDE", 4)
+	for n := 0; n < 20*want && int(struck.Load()) < want; n++ {
+		group.Go(func() error {
+			after := rand.N(30 * time.Millisecond)
+			killed, err := s.strikeRequest(t, other, r, next, "RBDCTL_FAILPOINT_KILL_IN="+r.inside+":"+after.String())
+			if killed {
+				struck.Add(1)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("struck %d times", struck.Load())
+	if int(struck.Load()) < want {
+		t.Errorf("struck %d times, want %d: is %s the call that does it?", struck.Load(), want, r.inside)
+	}
 }
 
 // number is a figure of the environment.
@@ -222,9 +228,9 @@ func number(t testing.TB, name string, byDefault int) int {
 	return n
 }
 
-// strikeRequest makes the request to a sidecar that kills itself as strike says,
-// and then to the other one.
-func (s *stage) strikeRequest(t *testing.T, other *sidecar, r request, strike string) (killed bool, err error) {
+// strikeRequest makes the request r to a sidecar that kills itself as strike says, and
+// next, which is mostly the same, to the other one.
+func (s *stage) strikeRequest(t *testing.T, other *sidecar, r, next request, strike string) (killed bool, err error) {
 	f := newFamily(s.golden)
 	r.prepare(t, other, f)
 	victim := s.serve(t, strike)
@@ -241,12 +247,12 @@ func (s *stage) strikeRequest(t *testing.T, other *sidecar, r request, strike st
 		return false, fmt.Errorf("not answered, though not killed: %w", err)
 	}
 	killed = err != nil
-	again, err := other.ask(t.Context(), r.method, r.path(f), body)
-	if err != nil || !accepted(r, again) {
+	again, err := other.ask(t.Context(), next.method, next.path(f), next.body(f))
+	if err != nil || !accepted(next, again) {
 		text, _ := os.ReadFile(victim.log)
 		return killed, fmt.Errorf("another sidecar, after %s: %s, %w; the first one said %s", strike, again, err, tail(text))
 	}
-	return killed, s.holds(t, other, f, r, strike)
+	return killed, s.holds(t, other, f, next, strike)
 }
 
 func accepted(r request, a answer) bool { return slices.Contains(r.accept, a.status) }
