@@ -21,7 +21,7 @@ import (
 	"strings"
 	"syscall"
 
-	"rbdctl/internal/heap"
+	_ "rbdctl/internal/heap" // one arena for all threads, as the program has it
 	"rbdctl/rbd"
 )
 
@@ -54,7 +54,6 @@ type bench struct {
 }
 
 func run(ctx context.Context, out io.Writer) error {
-	heap.Return() // as the program does
 	var s settings
 	flag.StringVar(&s.conf, "conf", os.Getenv("CEPH_CONF"), "ceph.conf of a cluster with the pools images and volumes (default: a lab of its own)")
 	flag.StringVar(&s.rbdctl, "rbdctl", "bin/rbdctl", "the rbdctl binary")

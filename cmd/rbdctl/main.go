@@ -13,10 +13,9 @@ import (
 	"context"
 	"os"
 
-	"rbdctl/internal/heap"
+	_ "rbdctl/internal/heap" // one arena for all threads
 )
 
 func main() {
-	heap.Return()
 	os.Exit(run(untilSignal(context.Background()), os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
