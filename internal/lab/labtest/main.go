@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"rbdctl/internal/lab"
 )
 
@@ -28,7 +30,7 @@ func OSDs(n int) Option { return func(s *suite) { s.osds = n } }
 
 // Main runs the tests of a package and exits. It removes the pools that this
 // package's functions made, ends the package's own lab, and fails the package
-// when a native handle is still open.
+// when a native handle is still open, or a goroutine goes on.
 func Main(m *testing.M, opts ...Option) {
 	if dir := os.Getenv(guardEnv); dir != "" {
 		os.Exit(guardMain(dir))
@@ -38,12 +40,15 @@ func Main(m *testing.M, opts ...Option) {
 		opt(&shared)
 	}
 	code := m.Run()
-	if err := shared.end(); err != nil {
+	if err := errors.Join(shared.end(), goroutines()); err != nil {
 		fmt.Fprintln(os.Stderr, "labtest:", err)
 		code = max(code, 1)
 	}
 	os.Exit(code)
 }
+
+// goroutines names those that go on although all tests have ended.
+func goroutines() error { return goleak.Find() }
 
 // suite is what the tests of one package share.
 type suite struct {
