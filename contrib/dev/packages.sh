@@ -6,7 +6,8 @@
 #   lab       what a lab of real daemons runs: Ceph, libvirt, QEMU; and groff, with
 #             which the tests print the manual page
 #   guest     what the demo's bootable guest is made from
-#   driver    what the tests of Cinder's driver import and call
+#   driver    what the tests of Cinder's driver import and call, and what makes its
+#             packages
 #   openstack a whole OpenStack, its tests, and what it takes to run them
 #   bench     what rbdctl is compared with: the upstream driver
 #   lint      what checks shell scripts
@@ -38,7 +39,10 @@ packages() {
 		printf '%s\n' linux-image-cloud-amd64 busybox-static cpio kmod \
 			syslinux syslinux-common mtools dosfstools fdisk
 		;;
-	driver) printf '%s\n' python3-cinder qemu-utils ;;
+	driver)
+		printf '%s\n' python3-cinder qemu-utils \
+			dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-pip python3-wheel
+		;;
 	openstack)
 		printf '%s\n' mariadb-server rabbitmq-server memcached uwsgi-core \
 			uwsgi-plugin-python3 sudo curl util-linux \

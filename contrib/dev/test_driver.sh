@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Runs the tests of Cinder's driver that need no cluster, with Debian's Python: the
 # one that has Cinder's modules. A test that is skipped is a failure, and so is none.
+# Unless told which tests, it also makes the driver's packages and tries them.
 #
 # usage: test_driver.sh [ARGUMENT OF unittest...]
 set -euo pipefail
 
+(($#)) || "$(dirname "$0")/driver_packages.sh"
 cd "$(dirname "$0")/../cinder"
 if ((EUID != 0)); then
 	echo "test_driver.sh: needs root, as one test becomes another user" >&2
