@@ -5,7 +5,7 @@ LAB = contrib/dev/in_lab.sh
 
 COUNT = 2000
 
-.PHONY: help build test soak lint demo man bench test-debian13 test-driver test-openstack test-openstack-full breakage fuzz record golden deps clean
+.PHONY: help build test soak lint demo man bench test-debian13 test-units test-driver test-openstack test-openstack-full breakage fuzz record golden deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -37,7 +37,10 @@ bench: deps build ## compare with the bare calls and the usual tools
 test-debian13: ## build and run every test in a Debian 13 in a folder
 	contrib/dev/debian13.sh make test
 
-test-driver: ## run the tests of Cinder's driver that need no cluster
+test-units: ## have systemd run the sidecar by contrib/systemd, in that Debian 13
+	test/units/run.sh
+
+test-driver: ## run the tests of Cinder's driver that need no cluster, and make its packages
 	contrib/dev/install.sh driver
 	contrib/dev/test_driver.sh
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a Debian 13 with the packages of build, lab, guest and make in a folder,
-# unless that exists already. As root.
+# Makes a Debian 13 with the packages of build, lab, guest, units and make in a
+# folder, unless that exists already. As root.
 #
 # The mirror is the one from which apt on this machine fetches Debian itself, or
 # $DEBIAN13_MIRROR; a proxy that apt is told to use is used here too.
@@ -78,9 +78,9 @@ cp /etc/resolv.conf "$made/etc/resolv.conf"
 [[ -z $via ]] || echo "Acquire::http::Proxy \"$via\";" >"$made/etc/apt/apt.conf.d/proxy"
 
 step "apt-get update" in_root apt-get -qq update
-listed=$(in_root bash -s build lab guest make <"$here/packages.sh")
+listed=$(in_root bash -s build lab guest units make <"$here/packages.sh")
 mapfile -t names <<<"$listed"
-step "installing Ceph, libvirt, QEMU and a compiler" \
+step "installing Ceph, libvirt, QEMU, systemd and a compiler" \
 	in_root apt-get -qq install -y --no-install-recommends "${names[@]}"
 in_root apt-get clean
 mv -T "$made" "$final"

@@ -11,7 +11,8 @@
 #   openstack a whole OpenStack, its tests, and what it takes to run them
 #   bench     what rbdctl is compared with: the upstream driver
 #   lint      what checks shell scripts
-#   debian13  what makes a Debian 13 in a folder
+#   debian13  what makes a Debian 13 in a folder, and boots it
+#   units     what the tests of the systemd units call in there
 #   make      make itself
 #
 # usage: packages.sh GROUP...
@@ -54,10 +55,11 @@ packages() {
 		;;
 	bench) printf '%s\n' python3-cinder python3-rados python3-rbd ;;
 	lint) echo shellcheck ;;
-	debian13) printf '%s\n' debootstrap debian-archive-keyring util-linux tar ;;
+	debian13) printf '%s\n' debootstrap debian-archive-keyring util-linux tar systemd-container ;;
+	units) printf '%s\n' systemd curl ;;
 	make) echo make ;;
 	*)
-		echo "packages.sh: no group '$1'; there are build, lab, guest, driver, openstack, bench, lint, debian13, make" >&2
+		echo "packages.sh: no group '$1'; there are build, lab, guest, driver, openstack, bench, lint, debian13, units, make" >&2
 		exit 2
 		;;
 	esac
