@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"net/http"
 	"time"
 
 	"rbdctl/internal/fault"
@@ -70,9 +68,9 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	ended := make(chan error, 2)
-	servers := []*http.Server{s.serve(at.api, handler, ended)}
+	fronts := []*front{s.serve(at.api, handler, ended)}
 	if at.status != nil {
-		servers = append(servers, s.serve(at.status, s.statusHandler(), ended))
+		fronts = append(fronts, s.serve(at.status, s.statusHandler(), ended))
 		s.log.Info("serving status", "address", at.status.Addr().String())
 	}
 	s.log.Info("serving", "socket", at.api.Addr().String(), "pool", s.cfg.Pool, "version", s.cfg.Version)
@@ -87,7 +85,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-ended:
 	}
 	stopBackground()
-	return errors.Join(err, s.drain(servers, &chores)) //nolint:contextcheck // ctx is over: the drain has a time of its own
+	return errors.Join(err, s.drain(fronts, &chores)) //nolint:contextcheck // ctx is over: the drain has a time of its own
 }
 
 // connect makes the first connection. Only what cannot be mended without a change
@@ -107,37 +105,18 @@ func (s *Server) connect(ctx context.Context) error {
 	return nil
 }
 
-// serve begins to serve; how it ends goes to ended, unless it was asked to.
-func (s *Server) serve(l net.Listener, handler http.Handler, ended chan<- error) *http.Server {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTime,
-		MaxHeaderBytes:    headerBytes,
-		IdleTimeout:       idleTime,
-		ConnContext:       withPeer,
-		BaseContext:       func(net.Listener) context.Context { return s.hard },
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			ended <- err
-		}
-	}()
-	return server
-}
-
 // cutTime is how long what was cut off has to clear up after itself.
 const cutTime = 5 * time.Second
 
 // drain ends everything, in the order in which it depends on each other.
-func (s *Server) drain(servers []*http.Server, chores *group) error {
+func (s *Server) drain(fronts []*front, chores *group) error {
 	s.log.Info("stopping", "drain", s.cfg.DrainTimeout.String())
 	s.notify.stopping()
 	close(s.stopping)
 	soft, cancelSoft := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
 	defer cancelSoft()
 
-	api := servers[0].Shutdown(soft)
+	api := fronts[0].Shutdown(soft)
 	s.working.wait(soft)
 	s.cut()
 	late, cancelLate := context.WithTimeout(context.Background(), cutTime)
@@ -146,8 +125,8 @@ func (s *Server) drain(servers []*http.Server, chores *group) error {
 		s.log.Warn("cutting off the requests that still run")
 		s.working.wait(late)
 	}
-	for _, server := range servers {
-		_ = server.Close()
+	for _, f := range fronts {
+		_ = f.Close()
 	}
 	chores.wait(late)
 	err := s.link.close(late)

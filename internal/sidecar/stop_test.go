@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"bufio"
 	"errors"
 	"net"
 	"net/http"
@@ -44,6 +45,33 @@ func TestDrain(t *testing.T) {
 	if _, err := os.Stat(r.socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
 	}
+}
+
+// TestConnectedBeforeTheStop: a client that has connected has its request answered,
+// also when the stop is asked for before it has sent it.
+func TestConnectedBeforeTheStop(t *testing.T) {
+	r := start(t)
+	conn, err := net.Dial("unix", r.socket)
+	r.must(err)
+	defer func() { _ = conn.Close() }()
+	// Connections are taken in their order: when the second is served, so was the first.
+	r.wants(http.StatusOK, http.MethodGet, "/v1/jobs", nil)
+
+	var stopped sync.WaitGroup
+	stopped.Go(func() { _ = r.stop() }) // the end of the test looks at it
+	r.eventually("the stop has begun", func() bool { return strings.Contains(r.log.String(), `"stopping"`) })
+	time.Sleep(100 * time.Millisecond)
+	_, err = conn.Write([]byte("GET /v1/jobs HTTP/1.1\r\nHost: sidecar\r\n\r\n"))
+	r.must(err)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("a request on a connection from before the stop: %v", err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("a request on a connection from before the stop: %s", answer.Status)
+	}
+	stopped.Wait()
 }
 
 // underWay waits until one request runs.
