@@ -216,10 +216,10 @@ clients() {
 restarts() {
 	local n before after
 	rm -f "$work"/{enough,failed.*,made.*}
-	for n in 1 2 3 4; do
+	for n in 1 2 3 4 5 6; do
 		clients "$n" &
 	done
-	for n in 1 2 3; do
+	for n in 1 2 3 4 5; do
 		before=$(main_pid)
 		systemctl restart rbdctl.service
 		same "the service after restart $n" active "$(property ActiveState)"
@@ -232,7 +232,7 @@ restarts() {
 	[[ -z $(cat "$work"/failed.* 2>/dev/null) ]] || fail "while restarted: $(cat "$work"/failed.*)"
 	n=$(cat "$work"/made.* | awk '{ n += $1 } END { print n }')
 	((n > 12)) || fail "only $n requests were made meanwhile"
-	echo "   $n requests during three restarts"
+	echo "   $n requests during five restarts"
 }
 
 # killed demands that the request right after a kill is answered, by another process.

@@ -28,9 +28,18 @@ clean() {
 		kill -KILL "$child" 2>/dev/null || true # the kernel ends what is in there
 		wait "$child" || true
 	fi
+	# A namespace that is ended needs a moment, and its control group is in use till then.
 	# shellcheck disable=SC2016 # the inner shell expands these
-	unshare --mount --propagation private sh -c 'mount -t cgroup2 cgroup2 "$1" &&
-		{ [ ! -d "$1/$2" ] || find "$1/$2" -depth -type d -exec rmdir {} +; }' sh "$work" "$group"
+	if ! unshare --mount --propagation private sh -c '
+		mount -t cgroup2 cgroup2 "$1" && cd "$1" || exit
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			[ -d "$2" ] || exit 0
+			find "$2" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.5
+		done
+		exit 1' sh "$work" "$group"; then
+		echo "run.sh: the control group $group is left" >&2
+		status=1
+	fi
 	rm -rf "$work"
 	exit "$status"
 }
