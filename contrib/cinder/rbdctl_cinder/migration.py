@@ -5,6 +5,7 @@ import time
 from oslo_log import log as logging
 
 from cinder import exception
+from cinder.objects import fields
 from rbdctl_cinder import errors
 from rbdctl_cinder import stats
 
@@ -35,9 +36,12 @@ def migrate(driver, volume, host):
         return False
     if pool == driver.configuration.rbd_pool:
         return True  # there is nothing to be moved
-    if volume.status not in ('available', 'retyping', 'maintenance'):
-        LOG.info('Volume %s is %s: it is left to Cinder to move it.',
-                 volume.id, volume.status)
+    # One that is retyped may be attached, to a guest that is shut off even:
+    # Nova would go on looking for it where it was.
+    if volume.status not in ('available', 'retyping', 'maintenance') or \
+            volume.attach_status == fields.VolumeAttachStatus.ATTACHED:
+        LOG.info('Volume %s is %s, and %s: it is left to Cinder to move it.',
+                 volume.id, volume.status, volume.attach_status)
         return False
     path = driver._path(volume)
     try:

@@ -50,8 +50,10 @@ class MigrationTest(base.DriverTestCase):
                 ('no cluster', {'location_info': 'ceph:::cinder:fast'})):
             with self.subTest(name):
                 self.assertEqual((False, None), self.migrate(volume, **other))
-        self.assertEqual((False, None), self.migrate(
-            self.create(status='in-use')))
+        for known in ({'status': 'in-use'},
+                      {'status': 'retyping', 'attach_status': 'attached'}):
+            self.assertEqual((False, None), self.migrate(
+                self.create(**known)))
         self.assertEqual([], self.asked())
 
     def test_the_same_pool(self):
