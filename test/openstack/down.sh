@@ -26,11 +26,11 @@ if running libvirtd; then
 	for guest in $("${virsh[@]}" list --name); do "${virsh[@]}" destroy "$guest" || true; done
 fi
 for name in nova-compute nova-api nova-scheduler nova-conductor cinder-backup cinder-volume \
-	cinder-scheduler cinder-api glance-api libvirtd neutron-stub placement keystone; do
+	cinder-volume-second cinder-scheduler cinder-api glance-api libvirtd neutron-stub placement keystone; do
 	stop "$name" 30 & # no one of these needs another to end
 done
 wait
-stop sidecar 30
+for name in sidecar sidecar-second; do stop "$name" 30; done
 for name in rabbitmq epmd memcached mariadb; do stop "$name" 60; done
 if [[ ${2:-} == --keep ]]; then
 	"$rbdctl" lab down --dir "$lab" --keep-data

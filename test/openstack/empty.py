@@ -20,7 +20,8 @@ import pools
 def rows(c):
     """A line for each thing that Cinder or Nova still has, whoever's it is."""
     found = []
-    for root, kinds in ((c.cinder, ("volumes", "snapshots", "backups")), (c.nova, ("servers",))):
+    of_cinder = ("volumes", "snapshots", "backups", "groups", "group_snapshots")
+    for root, kinds in ((c.cinder, of_cinder), (c.nova, ("servers",))):
         for kind in kinds:
             listed = c.get("%s/%s/detail?all_tenants=1" % (root, kind))[kind]
             found += ["%s: %s %s" % (kind, row["id"], row["status"]) for row in listed]

@@ -5,12 +5,13 @@
 set -euo pipefail
 
 cloud=${1:?usage: errors.sh DIR}
-for name in cinder-volume cinder-backup cinder-scheduler cinder-api nova-compute glance-api; do
+for name in cinder-volume cinder-volume-second cinder-backup cinder-scheduler cinder-api nova-compute glance-api; do
 	[[ -e $cloud/log/$name.log ]] || continue
 	echo "== last errors of $name"
 	grep -E '^[-0-9]+ [0-9:.]+ [0-9]+ (ERROR|CRITICAL) ' "$cloud/log/$name.log" | tail -n 25 | cut -c 1-300 || true
 done
-if [[ -e $cloud/log/sidecar.log ]]; then
-	echo "== last complaints of the sidecar"
-	grep -E 'level=(WARN|ERROR)|panic|goroutine 1 ' "$cloud/log/sidecar.log" | tail -n 25 | cut -c 1-400 || true
-fi
+for name in sidecar sidecar-second; do
+	[[ -e $cloud/log/$name.log ]] || continue
+	echo "== last complaints of $name"
+	grep -E 'level=(WARN|ERROR)|panic|goroutine 1 ' "$cloud/log/$name.log" | tail -n 25 | cut -c 1-400 || true
+done

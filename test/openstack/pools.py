@@ -1,12 +1,15 @@
 """What lies in the cloud's pools, as librados and librbd see it."""
 import contextlib
 import hashlib
+import json
 import os
+import subprocess
 
 import rados
 import rbd
 
 NAMESPACE = "rbdctl"
+JOBS = "jobs"  # the record of jobs in it
 POOLS = ("volumes", "images", "backups", "vms")
 # What RBD itself keeps in a pool that has no images.
 SYSTEM = {"rbd_directory", "rbd_info", "rbd_children", "rbd_group_directory", "rbd_trash",
@@ -63,6 +66,29 @@ def snapshots(name):
         return sorted(s["name"] for s in found.list_snaps())
 
 
+def metadata(name, pool="volumes"):
+    with image(name, pool) as found:
+        return dict(found.metadata_list())
+
+
+def groups(pool="volumes"):
+    with opened(pool) as ioctx:
+        return sorted(rbd.RBD().group_list(ioctx))
+
+
+def members(group, pool="volumes"):
+    """The names of the images in a group."""
+    with opened(pool) as ioctx:
+        return sorted(i["name"] for i in rbd.Group(ioctx, group).list_images())
+
+
+def jobs(pool="volumes"):
+    """The jobs of a pool as rbdctl lists them, for ten minutes after their end, too."""
+    told = subprocess.run([os.environ["RBDCTL"], "jobs", "ls", "--pool", pool, "--output", "json"],
+                          check=True, capture_output=True, timeout=120)
+    return json.loads(told.stdout)["jobs"]
+
+
 def digest(name, pool="volumes", snapshot=None, length=None):
     """SHA-256 of the first bytes of an image, all if there is no length."""
     with image(name, pool, snapshot) as found:
@@ -79,8 +105,8 @@ def write(name, at, data):
         found.flush()
 
 
-def read(name, at, length):
-    with image(name) as found:
+def read(name, at, length, pool="volumes"):
+    with image(name, pool) as found:
         return found.read(at, length)
 
 
@@ -106,7 +132,8 @@ def remains(keep=()):
     for pool in POOLS:
         found += ["image %s/%s" % (pool, name) for name in images(pool) if name not in keep]
         found += ["trash %s/%s" % (pool, name) for name, _ in trash(pool)]
-        found += ["record %s/%s/%s" % (pool, NAMESPACE, name) for name in objects(pool, NAMESPACE)]
+        found += ["record %s/%s/%s" % (pool, NAMESPACE, name) for name in objects(pool, NAMESPACE) if name != JOBS]
+    found += ["job %s of %s" % (j["kind"], j["subject"]) for j in jobs() if j["state"] in ("queued", "running")]
     # Without images and trash there is nothing that an object could belong to.
     if not found:
         found += ["object %s/%s" % (pool, name)

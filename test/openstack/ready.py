@@ -2,6 +2,7 @@
 """Tells by its exit status whether the agents of a service can do work now.
 
 usage: ready.py cinder|nova
+       ready.py backend NAME      whether the scheduler knows that this one is up
 
 A service's row says "up" for a minute after its last life. So an agent counts
 only when it has reported since this program's first call for it, which leaves
@@ -47,5 +48,14 @@ def main(service, anew):
     return 0 if any(p["capabilities"].get("backend_state", "up") == "up" for p in pools) else 1
 
 
+def backend(name):
+    c = cloud.Cloud()
+    pools = c.get(c.cinder + "/scheduler-stats/get_pools?detail=true")["pools"]
+    up = [p["name"] for p in pools if p["capabilities"].get("backend_state") == "up"]
+    return 0 if any("@%s#" % name in known for known in up) else 1
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "backend":
+        sys.exit(backend(sys.argv[2]))
     sys.exit(main(sys.argv[1], "--anew" in sys.argv))

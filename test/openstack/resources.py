@@ -1,9 +1,12 @@
-"""Volumes, snapshots, backups, Glance images and servers through the public APIs:
-what each waits for, and that it goes away again."""
+"""Volumes, snapshots, groups, backups, Glance images and servers through the public
+APIs: what each waits for, and that it goes away again."""
 import cloud
 from cloud import until
 
-LEAF_FIRST = ("server", "backup", "snapshot", "volume", "type", "image")
+LEAF_FIRST = ("server", "backup", "group_snapshot", "group", "snapshot", "volume", "group_type", "type",
+              "qos_specs", "image")
+TIMELESS = ("group_type", "type", "qos_specs")  # what has no status
+WRAPPED = {"type": "volume_type"}  # the others are called in a body as here
 
 
 class Resources:
@@ -15,15 +18,17 @@ class Resources:
         self.roots = {
             "volume": c.cinder + "/volumes", "snapshot": c.cinder + "/snapshots",
             "backup": c.cinder + "/backups", "type": c.cinder + "/types",
+            "group": c.cinder + "/groups", "group_snapshot": c.cinder + "/group_snapshots",
+            "group_type": c.cinder + "/group_types", "qos_specs": c.cinder + "/qos-specs",
             "image": c.glance + "/images", "server": c.nova + "/servers"}
 
     def where(self, kind, ident):
         return "%s/%s" % (self.roots[kind], ident)
 
     def make(self, kind, body):
-        wrapped = {("volume_type" if kind == "type" else kind): body}
+        wrapped = {WRAPPED.get(kind, kind): body}
         answer = self.c.post(self.roots[kind], body if kind == "image" else wrapped)
-        made = answer if kind == "image" else next(iter(answer.values()))
+        made = answer if kind == "image" else answer[WRAPPED.get(kind, kind)]
         self.made.append((kind, made["id"]))
         return made["id"]
 
@@ -52,7 +57,10 @@ class Resources:
     def remove(self, kind, ident):
         """Asks for the removal of what may be gone, and does not wait."""
         try:
-            self.c.delete(self.where(kind, ident))
+            if kind == "group":
+                self.act(kind, ident, "delete", {"delete-volumes": True})
+            else:
+                self.c.delete(self.where(kind, ident))
         except cloud.Refused as refused:
             if refused.status != 404:
                 raise
@@ -85,7 +93,7 @@ class Resources:
 
     def put_away(self, kind, ident):
         """Removes what may be gone or in error."""
-        if kind == "type":
+        if kind in TIMELESS:
             return self.remove(kind, ident)
         status = self.status(kind, ident)
         if status == "error_deleting": # Cinder deletes it again only when told it is not

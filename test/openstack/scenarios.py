@@ -12,7 +12,9 @@ import traceback
 
 import cloud
 import content
+import groups
 import lifecycle
+import migrate
 import servers
 import stress
 from resources import Resources
@@ -25,6 +27,8 @@ SCENARIOS = {
     "encrypted": content.encrypted,
     "manage": lifecycle.manage,
     "revert": lifecycle.revert,
+    "groups": groups.groups,
+    "migrate": migrate.migrate,
     "server": servers.server,
     "multiattach": servers.multiattach,
     "race": stress.race,
@@ -32,7 +36,7 @@ SCENARIOS = {
     "crash": stress.crash,
 }
 # What cannot hold with the upstream driver, or is about the sidecar itself.
-SIDECAR_ONLY = {"race", "crash"}
+SIDECAR_ONLY = {"groups", "migrate", "race", "crash"}
 
 
 def main(driver, names):

@@ -13,6 +13,9 @@ rbdctl=$top/bin/rbdctl
 password=openstack # of everything; all of it is on loopback
 node=openstack     # [DEFAULT] host of Cinder's and Nova's services
 socket=$cloud/sidecar/rbdctl.sock
+node_second=openstack2 # [DEFAULT] host of a second cinder-volume: see second.sh
+pool_second=volumes-second
+socket_second=$cloud/sidecar/second.sock
 
 mkdir -p "$run" "$log" "$etc/ceph" "$home" "$cloud"/{tmp,keystone,rabbitmq,sidecar} \
 	"$cloud"/glance/{staging,tasks,lock} "$cloud"/cinder/lock \
@@ -59,6 +62,7 @@ base=$(<"$cloud/ports")
 	port_nova=$((base + 9))
 	port_neutron=$((base + 10))
 	port_sidecar=$((base + 11))
+	port_second=$((base + 12))
 }
 export CEPH_CONF=$conf
 libvirt_uri="qemu+unix:///system?socket=$cloud/libvirt/run/libvirt-sock"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2154,SC2034 # variables of, and for, the other parts
 # Sourced: cinder.conf. One backend, "ceph", whose driver is the only line in which
-# the two runs of a comparison differ.
+# the two runs of a comparison differ; and what a second cinder-volume has instead.
 
 # volume_driver prints the class of a driver.
 volume_driver() {
@@ -15,20 +15,20 @@ volume_driver() {
 	esac
 }
 
-# backend prints the backend's section for a driver.
+# backend NAME DRIVER POOL SOCKET prints a backend's section.
 backend() {
 	cat <<-C
-		[ceph]
-		volume_driver = $(volume_driver "$1")
-		volume_backend_name = ceph
-		rbd_pool = volumes
+		[$1]
+		volume_driver = $(volume_driver "$2")
+		volume_backend_name = $1
+		rbd_pool = $3
 		rbd_user = cinder
 		rbd_ceph_conf = $conf
 		rbd_secret_uuid = $(secret_of client.cinder)
 		rbd_flatten_volume_from_snapshot = false
 		report_discard_supported = true
 	C
-	[[ $1 == upstream ]] || echo "rbdctl_socket = $socket"
+	[[ $2 == upstream ]] || echo "rbdctl_socket = $4"
 }
 
 # config_cinder DRIVER writes cinder.conf.
@@ -59,7 +59,7 @@ config_cinder() {
 		backup_ceph_pool = backups
 		backup_workers = 1
 		allow_availability_zone_fallback = true
-		$(backend "$1")
+		$(backend ceph "$1" volumes "$socket")
 		[key_manager]
 		# one key for all, from this file: encrypted volumes without a key service
 		backend = cinder.keymgr.conf_key_mgr.ConfKeyManager
@@ -75,6 +75,16 @@ config_cinder() {
 		send_service_user_token = true
 		$(login cinder)
 		$(token cinder)
+	C
+}
+
+# config_second writes what the second cinder-volume reads after cinder.conf.
+config_second() {
+	cat >"$etc/cinder-second.conf" <<-C
+		[DEFAULT]
+		host = $node_second
+		enabled_backends = second
+		$(backend second sidecar "$pool_second" "$socket_second")
 	C
 }
 

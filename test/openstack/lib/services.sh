@@ -35,17 +35,29 @@ keystone_up() {
 	python bootstrap.py identity
 }
 
-# sidecar_start runs rbdctl as Cinder's own entity, for Cinder's own user: root here.
+# serve NAME POOL SOCKET PORT runs rbdctl as Cinder's own entity, for Cinder's own
+# user: root here.
+serve() {
+	start "$1" "$rbdctl" serve --ceph-conf "$conf" --entity client.cinder \
+		--socket "$3" --listen "127.0.0.1:$4" \
+		--pool "$2" --image-pool images --allow-uid 0
+	await "$1" 120 answers "$4" /readyz
+}
+
 sidecar_start() {
-	start sidecar "$rbdctl" serve --ceph-conf "$conf" --entity client.cinder \
-		--socket "$socket" --listen "127.0.0.1:$port_sidecar" \
-		--pool volumes --image-pool images --allow-uid 0
-	await sidecar 120 answers "$port_sidecar" /readyz
+	serve sidecar volumes "$socket" "$port_sidecar"
+}
+
+# cinder_run NAME PROGRAM [OPTION...] starts one of Cinder's programs.
+cinder_run() {
+	local name=$1 program=$2
+	shift 2
+	start "$name" "${etc_ceph[@]}" env PYTHONPATH="$top/contrib/cinder" \
+		"$program" --config-file "$etc/cinder.conf" "$@"
 }
 
 cinder_start() {
-	start "$1" "${etc_ceph[@]}" env PYTHONPATH="$top/contrib/cinder" \
-		"$1" --config-file "$etc/cinder.conf"
+	cinder_run "$1" "$1"
 }
 
 # volume_start DRIVER starts cinder-volume, and before it what the driver needs.
