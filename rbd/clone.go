@@ -52,26 +52,16 @@ func (m *Images) Clone(ctx context.Context, parent SnapSpec, child ImageSpec, op
 		if err != nil {
 			return err
 		}
-		source, err := s.stripeUnit(from, parent)
+		facts, err := s.parentFacts(from, parent)
+		if err == nil {
+			err = facts.allow(opts)
+		}
 		if err != nil {
 			return err
 		}
-		opts.ObjectSize = max(opts.ObjectSize, source)
+		opts.ObjectSize = max(opts.ObjectSize, facts.objectSize)
 		return s.clone(from, parent, to, child.Image, opts)
 	})
-}
-
-// stripeUnit is the object size of parent.
-func (s *scope) stripeUnit(ioctx *rados.IOContext, parent SnapSpec) (uint64, error) {
-	img, err := s.imageReadOnly(ioctx, parent.Image, parent.Snap)
-	if err != nil {
-		return 0, fmt.Errorf("parent %s: %w", parent, err)
-	}
-	stat, err := native(s, "rbd_stat", img.Stat)
-	if err != nil {
-		return 0, err
-	}
-	return stat.Obj_size, img.close()
 }
 
 func (s *scope) clone(from *rados.IOContext, parent SnapSpec, to *rados.IOContext, child string, opts CloneOptions) error {

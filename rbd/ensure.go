@@ -153,6 +153,9 @@ func (e *ensuring) lookAtParent() error {
 	if e.want.Protected && !e.facts.protected {
 		return fault.Newf(ErrUnavailable, "%s is not protected: it is not complete yet, or has to be protected first (`rbd snap protect %s`)", p, p)
 	}
+	if err := e.facts.allow(e.want.Options); err != nil {
+		return err
+	}
 	if e.want.Size < e.facts.size {
 		return fault.Newf(ErrInvalid, "size %s is smaller than the image, %s: ask for at least that",
 			humanize.IBytes(e.want.Size), humanize.IBytes(e.facts.size))

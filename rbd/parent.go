@@ -3,6 +3,8 @@ package rbd
 import (
 	"fmt"
 	"sync"
+
+	"rbdctl/internal/fault"
 )
 
 // parentFacts are what a snapshot is, for all its life.
@@ -80,6 +82,15 @@ func (s *scope) parentFacts(ioctx *ioContext, spec SnapSpec) (parentFacts, error
 		return f, err
 	}
 	return f, img.close()
+}
+
+// allow refuses what librbd would: it would open the parent to do so, and close it at
+// once (see openImage.settle).
+func (f parentFacts) allow(opts CloneOptions) error {
+	if opts.Format == CloneV1 && !f.protected {
+		return fault.New(ErrInvalid, "a clone of format 1 needs a protected snapshot: protect it first")
+	}
+	return nil
 }
 
 // is tells whether p, the parent that a clone has, is the snapshot of these

@@ -67,7 +67,7 @@ func (s *scope) poolOf(spec ImageSpec) (*rados.IOContext, error) {
 
 // image opens spec for reading and writing.
 func (s *scope) image(ioctx *rados.IOContext, name string) (*openImage, error) {
-	return s.open("rbd_open", name, func() (*librbd.Image, error) {
+	return s.open("rbd_open", name, false, func() (*librbd.Image, error) {
 		return librbd.OpenImage(ioctx, name, librbd.NoSnapshot)
 	})
 }
@@ -75,31 +75,31 @@ func (s *scope) image(ioctx *rados.IOContext, name string) (*openImage, error) {
 // imageReadOnly opens an image, at a snapshot unless snap is empty. It takes no
 // lock, sets no watch and needs only read caps.
 func (s *scope) imageReadOnly(ioctx *rados.IOContext, name, snap string) (*openImage, error) {
-	return s.open("rbd_open_read_only", name, func() (*librbd.Image, error) {
+	return s.open("rbd_open_read_only", name, true, func() (*librbd.Image, error) {
 		return librbd.OpenImageReadOnly(ioctx, name, snap)
 	})
 }
 
 // imageByID opens an image by its id for reading and writing, also one in the trash.
 func (s *scope) imageByID(ioctx *rados.IOContext, id string) (*openImage, error) {
-	return s.open("rbd_open_by_id", id, func() (*librbd.Image, error) {
+	return s.open("rbd_open_by_id", id, false, func() (*librbd.Image, error) {
 		return librbd.OpenImageById(ioctx, id, librbd.NoSnapshot)
 	})
 }
 
 // imageByIDReadOnly is imageReadOnly for an id, also of an image in the trash.
 func (s *scope) imageByIDReadOnly(ioctx *rados.IOContext, id, snap string) (*openImage, error) {
-	return s.open("rbd_open_by_id_read_only", id, func() (*librbd.Image, error) {
+	return s.open("rbd_open_by_id_read_only", id, true, func() (*librbd.Image, error) {
 		return librbd.OpenImageByIdReadOnly(ioctx, id, snap)
 	})
 }
 
-func (s *scope) open(nativeName, name string, open func() (*librbd.Image, error)) (*openImage, error) {
+func (s *scope) open(nativeName, name string, unwatched bool, open func() (*librbd.Image, error)) (*openImage, error) {
 	img, err := native(s, nativeName, open)
 	if err != nil {
 		return nil, err
 	}
-	o := &openImage{Image: img, s: s}
+	o := &openImage{Image: img, s: s, unwatched: unwatched}
 	handles.opened(o, "image "+name)
 	s.closers = append(s.closers, o.close)
 	s.images = append(s.images, o)
@@ -109,8 +109,9 @@ func (s *scope) open(nativeName, name string, open func() (*librbd.Image, error)
 // openImage is an image that can be closed before its scope ends.
 type openImage struct {
 	*librbd.Image
-	s      *scope
-	closed bool
+	s         *scope
+	unwatched bool
+	closed    bool
 }
 
 func (o *openImage) close() error {
@@ -119,7 +120,21 @@ func (o *openImage) close() error {
 	}
 	o.closed = true
 	defer handles.closed(o)
+	o.settle()
 	return run(o.s, "rbd_close", o.Close)
+}
+
+// settle waits until librbd is done with having opened the image. When it has opened
+// one at a snapshot, as it opens every parent of a clone, it tells so first and takes a
+// lock of that image then: closed in between, the image is gone, and the process hangs
+// for ever or aborts ("std::system_error: Invalid argument"; Ceph 16.2
+// src/librbd/ImageState.cc, complete_action_unlock). That thread is inside a callback of
+// librados, which come one after the other: when there was another one, it is out. To
+// list the metadata needs one, as does the end of a watch.
+func (o *openImage) settle() {
+	if o.unwatched {
+		_ = run(o.s, "rbd_metadata_list", func() error { _, err := o.ListMetadata(); return err })
+	}
 }
 
 // closeImages closes the images that are still open, before one of them is to be
