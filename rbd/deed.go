@@ -33,6 +33,8 @@ const (
 	opMigrate  = "migrate"      // at the job
 	opMoveAway = "migrate from" // at the image, which goes
 	opMoveTo   = "migrate to"   // at the copy, which is to take its place
+	opImportTo = "import to"    // at the image that an import job makes
+	opImporter = "import job"   // at the job
 	opCheck    = "check"        // changes nothing: takes the intent to end what others began
 
 	opGroupCreate   = "group create"
@@ -63,13 +65,13 @@ func (d deed) equal(other deed) bool {
 
 // makes tells whether d makes an image.
 func (d deed) makes() bool {
-	return d.Op == opCreate || d.Op == opClone || d.Op == opImport || d.Op == opMoveTo
+	return d.Op == opCreate || d.Op == opClone || d.Op == opImport || d.Op == opMoveTo || d.Op == opImportTo
 }
 
 // harmless tells whether d, cut short anywhere, leaves an image that is whole.
 func (d deed) harmless() bool {
 	switch d.Op {
-	case opSnapshot, opExtend, opPurge, opMetadata, opWrite, opFeatures, opResnap, opFlatten, opMigrate, opCheck,
+	case opSnapshot, opExtend, opPurge, opMetadata, opWrite, opFeatures, opResnap, opFlatten, opMigrate, opImporter, opCheck,
 		opGroupCreate, opGroupChange, opGroupMember:
 		return true
 	}

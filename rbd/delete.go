@@ -34,6 +34,9 @@ func (m *Images) Delete(ctx context.Context, spec ImageSpec, o DeleteOptions) er
 	}
 	ctx, cancel := m.cluster.quick(ctx)
 	defer cancel()
+	if _, err := m.endJobs(ctx, spec, opImport); err != nil { // one would make it after all
+		return wrap(d.Op, spec.String(), err)
+	}
 	attempt := func() error {
 		_, err := afterOthers(ctx, func() (struct{}, error) {
 			none, err := tryChange(ctx, m, d, spec, func(s *scope, ioctx *ioContext) (struct{}, error) {
@@ -48,31 +51,36 @@ func (m *Images) Delete(ctx context.Context, spec ImageSpec, o DeleteOptions) er
 		return err
 	}
 	err := attempt()
-	if errors.Is(err, ErrInUse) && m.endJobs(ctx, spec) {
-		err = attempt()
+	if errors.Is(err, ErrInUse) {
+		if ended, _ := m.endJobs(ctx, spec); ended {
+			err = attempt()
+		}
 	}
 	return err
 }
 
-// endJobs cancels the jobs that are at an image, of these kinds or of all, which have
-// it open, and waits for their end; false when there are none, or ctx ended before.
-func (m *Images) endJobs(ctx context.Context, spec ImageSpec, kinds ...string) bool {
+// endJobs cancels the jobs that are at an image, of these kinds or of all, and waits for
+// their end; false when there are none.
+func (m *Images) endJobs(ctx context.Context, spec ImageSpec, kinds ...string) (bool, error) {
 	asked := false
 	for {
 		jobs, err := m.Jobs(ctx, spec.Pool)
 		i := slices.IndexFunc(jobs, func(j Job) bool {
 			return j.Subject == spec.String() && !j.final() && (len(kinds) == 0 || slices.Contains(kinds, j.Kind))
 		})
-		if err != nil || i < 0 {
-			return err == nil && asked
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDenied) {
+			return false, nil // so is the image
 		}
-		if err := m.CancelJob(ctx, spec.Pool, jobs[i].ID); err != nil {
-			return false
+		if err != nil || i < 0 {
+			return err == nil && asked, err
+		}
+		if err := m.CancelJob(ctx, spec.Pool, jobs[i].ID); err != nil && !errors.Is(err, ErrNotFound) {
+			return false, err
 		}
 		asked = true
 		select {
 		case <-ctx.Done():
-			return false
+			return false, fault.Newf(ErrUnavailable, "job %s at it has not ended: try again", jobs[i].ID)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

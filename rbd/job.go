@@ -17,8 +17,9 @@ import (
 // at it.
 type Job struct {
 	ID      string    `json:"id"`
-	Kind    string    `json:"kind"`             // "flatten", "migrate" or "purge"
+	Kind    string    `json:"kind"`             // "flatten", "import", "migrate" or "purge"
 	Subject string    `json:"subject"`          // the spec of the image; of a purge the pool
+	Source  string    `json:"source,omitempty"` // of an import: the spec of the snapshot that is read
 	Target  string    `json:"target,omitempty"` // of a migration: the pool to be
 	State   string    `json:"state"`            // one of the states below
 	Done    uint64    `json:"done"`
@@ -26,7 +27,7 @@ type Job struct {
 	Error   string    `json:"error,omitempty"` // of a failed one, or why one that is queued did not come further
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
-	Course  course    `json:"course,omitzero"` // of a migration, for whoever goes on with it
+	Course  course    `json:"course,omitzero"` // of an import or a migration, for whoever goes on with it
 }
 
 // The states of a job. The last three are final.
@@ -151,6 +152,17 @@ func (m *Images) Jobs(ctx context.Context, pool string) ([]Job, error) {
 	})
 }
 
+// active finds the job of a kind that is at an image; none has no id.
+func (m *Images) active(ctx context.Context, kind string, spec ImageSpec) (Job, error) {
+	jobs, err := m.Jobs(ctx, spec.Pool)
+	for _, j := range jobs {
+		if j.Kind == kind && j.Subject == spec.String() && !j.final() {
+			return j, nil
+		}
+	}
+	return Job{}, err
+}
+
 // Job looks at one job. ErrNotFound when there is none of this id, or none any more.
 func (m *Images) Job(ctx context.Context, pool, id string) (Job, error) {
 	return callRead(ctx, m.cluster, "job", pool+"/"+id, func(s *scope) (Job, error) {
@@ -214,12 +226,13 @@ func (m *Images) CancelJob(ctx context.Context, pool, id string) error {
 // cancelled ends a job that nobody is at. This process holds its intent.
 func (s *scope) cancelled(ctx context.Context, r register, j Job) error {
 	a := &atJob{register: r, job: j}
-	err := s.task(ctx, a).undo()
+	t := s.task(ctx, a)
+	err := t.undo()
 	if errors.Is(err, errTooLate) {
-		return r.drop(wish(j.ID)) // it is carried out
+		return errors.Join(t.leave(err), r.drop(wish(j.ID))) // it is carried out
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, t.leave(err))
 	}
 	return r.end(a.now(), JobCancelled, nil)
 }

@@ -78,7 +78,7 @@ func (j *judging) judgeIntents() error {
 			j.busy[key], j.busy[inNamespace(spec.Namespace, r.Made)] = true, true
 			continue
 		}
-		if r.Op == opMoveTo {
+		if r.Op == opMoveTo || r.Op == opImportTo {
 			if wanted, err := j.s.copyWanted(spec, r.Other); err != nil {
 				return err
 			} else if wanted { // a job goes on with it
@@ -164,10 +164,10 @@ func (j *judging) judgeCorner(namespace string, c *corner) error {
 		return err
 	}
 	for id, name := range c.listed {
-		if Migrating(name) && !j.busy[inNamespace(namespace, name)] && !j.dead[inNamespace(namespace, name)] {
+		if OfJob(name) && !j.busy[inNamespace(namespace, name)] && !j.dead[inNamespace(namespace, name)] {
 			j.report(Finding{
 				Object: inNamespace(namespace, name), Class: ClassHalfMade, Image: name,
-				Detail: "it is called as a copy that a migration makes, and none is at it",
+				Detail: "it is called as one that a job makes, and none is at it",
 			})
 		}
 		if c.headers[id] && !j.busy[inNamespace(namespace, name)] {

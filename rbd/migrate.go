@@ -2,16 +2,16 @@ package rbd
 
 import (
 	"context"
-	"strings"
 
 	librbd "github.com/ceph/go-ceph/rbd"
 
 	"rbdctl/internal/fault"
 )
 
-// course is how far a migration is. It is stored when what it says is on the disks.
+// course is how far an import or a migration is. It is stored when what it says is on
+// the disks.
 type course struct {
-	From    string `json:"from,omitempty"`    // id of the image that is copied
+	From    string `json:"from,omitempty"`    // id of the image that is copied, or read
 	Version uint64 `json:"version,omitempty"` // of its header when that began
 	Begun   int    `json:"begun,omitempty"`   // how often it began
 	Made    string `json:"made,omitempty"`    // id of the copy
@@ -19,15 +19,8 @@ type course struct {
 	Offset  uint64 `json:"offset,omitempty"`  // in bytes: what is before it is done in this step
 	Resumed bool   `json:"resumed,omitempty"` // by another process: the copy may hold more than that
 	Leaving bool   `json:"leaving,omitempty"` // the image is being taken away: once it is, nothing goes back
+	Order   order  `json:"order,omitzero"`    // of an import
 }
-
-// copyPrefix begins the names of copies that are being made; behind it comes the id
-// of the job.
-const copyPrefix = "rbdctl-migrate-"
-
-// Migrating tells whether an image's name is that of a copy that a migration makes:
-// it is nobody's yet, and goes when the migration is undone.
-func Migrating(image string) bool { return strings.HasPrefix(image, copyPrefix) }
 
 // StartMigrate queues the move of an image to another pool of the cluster: WorkJobs
 // of the image's pool does it. The image keeps its name, namespace, size, object size,
@@ -65,7 +58,7 @@ func (m *Images) StartMigrate(ctx context.Context, spec ImageSpec, pool string) 
 	}
 	job := newJob(opMigrate, info.ID+" "+pool, spec)
 	job.Target = pool
-	if there, err := m.moving(ctx, spec); err != nil || there.ID == job.ID {
+	if there, err := m.active(ctx, opMigrate, spec); err != nil || there.ID == job.ID {
 		return there, err
 	} else if there.ID != "" {
 		return Job{}, wrap(opMigrate, subject, fault.Newf(ErrInUse, "job %s moves it to %s", there.ID, there.Target))
@@ -77,7 +70,7 @@ func (m *Images) StartMigrate(ctx context.Context, spec ImageSpec, pool string) 
 	if err := check(func(s *scope) error { return s.mayTake(to) }); err != nil {
 		return Job{}, err
 	}
-	m.endJobs(ctx, spec, opFlatten) // it has the image open, and a copy is flat
+	_, _ = m.endJobs(ctx, spec, opFlatten) // it has the image open, and a copy is flat
 	if err := check(func(s *scope) error { return s.mayMove(spec) }); err != nil {
 		return Job{}, err
 	}
@@ -97,23 +90,6 @@ func Migrated(spec ImageSpec, info Info) Job {
 	j := newJob(opMigrate, info.ID+" "+info.Spec.Pool, spec)
 	j.Target, j.State, j.Created = info.Spec.Pool, JobDone, info.Created.UTC()
 	return j
-}
-
-// copyOf names the copy that a job makes, in the pool of the image that is to be.
-func copyOf(job string, to ImageSpec) ImageSpec {
-	to.Image = copyPrefix + job
-	return to
-}
-
-// moving finds the job that moves an image; none has no id.
-func (m *Images) moving(ctx context.Context, spec ImageSpec) (Job, error) {
-	jobs, err := m.Jobs(ctx, spec.Pool)
-	for _, j := range jobs {
-		if j.Kind == opMigrate && j.Subject == spec.String() && !j.final() {
-			return j, nil
-		}
-	}
-	return Job{}, err
 }
 
 // mayTake refuses a name that is taken.

@@ -55,7 +55,7 @@ func (g *migrating) copyState(p plan, n int, from, to *openImage) error {
 		c := g.at.now().Course
 		blank := n == 0 && c.Offset == 0 && !c.Resumed
 		if err := g.laps(p, n, func(ctx context.Context, begin, end uint64) error {
-			if err := g.walk(ctx, pairing{from: from, to: to, blank: blank}, begin, end, to.mend); err != nil {
+			if err := walk(ctx, pairing{from: from, to: to, blank: blank}, begin, end, to.mend); err != nil {
 				return err
 			}
 			return run(g.scope, "rbd_flush", to.Flush)
@@ -78,7 +78,7 @@ func (g *migrating) copyState(p plan, n int, from, to *openImage) error {
 // compare reads both back.
 func (g *migrating) compare(p plan, n int, from, to *openImage) error {
 	return g.laps(p, n, func(ctx context.Context, begin, end uint64) error {
-		return g.walk(ctx, pairing{from: from, to: to}, begin, end, func(offset uint64, want, have []byte) error {
+		return walk(ctx, pairing{from: from, to: to}, begin, end, func(offset uint64, want, have []byte) error {
 			if bytes.Equal(want, have) {
 				return nil
 			}
@@ -108,15 +108,22 @@ func (g *migrating) laps(p plan, n int, fn func(ctx context.Context, begin, end 
 	return nil
 }
 
-// pairing is an image and its copy, both open.
+// content is what is copied.
+type content interface {
+	readAt(data []byte, offset uint64) error
+	zero(offset, length uint64) bool // known without reading it
+}
+
+// pairing is an image and what it is to hold, both open.
 type pairing struct {
-	from, to *openImage
-	blank    bool // the copy is all zeroes, and is not read
+	from  content
+	to    *openImage
+	blank bool // the image is all zeroes, and is not read
 }
 
 // walk visits both from begin to end, several chunks at a time and in no order. have
 // is nil where the copy is known to be zero. visit must not keep what it is given.
-func (g *migrating) walk(ctx context.Context, p pairing, begin, end uint64, visit func(offset uint64, want, have []byte) error) error {
+func walk(ctx context.Context, p pairing, begin, end uint64, visit func(offset uint64, want, have []byte) error) error {
 	type buffers struct{ want, have []byte }
 	free := make(chan buffers, pairs)
 	for range pairs {
@@ -124,13 +131,16 @@ func (g *migrating) walk(ctx context.Context, p pairing, begin, end uint64, visi
 	}
 	group, inner := errgroup.WithContext(ctx)
 	for offset := begin; offset < end && inner.Err() == nil; offset += chunkSize {
+		length := min(chunkSize, end-offset)
+		if p.blank && p.from.zero(offset, length) {
+			continue
+		}
 		b := <-free
 		group.Go(func() error {
 			defer func() { free <- b }()
 			if b.want == nil {
 				b.want = make([]byte, chunkSize)
 			}
-			length := min(chunkSize, end-offset)
 			if err := p.from.readAt(b.want[:length], offset); err != nil {
 				return err
 			}
@@ -156,6 +166,8 @@ func (o *openImage) readAt(data []byte, offset uint64) error {
 	_, err := native(o.s, "rbd_read", func() (int, error) { return o.ReadAt(data, int64(offset)) })
 	return err
 }
+
+func (o *openImage) zero(uint64, uint64) bool { return false }
 
 // mend writes to the image where it differs from what is wanted. It discards what is
 // to be zero, where that is exact.

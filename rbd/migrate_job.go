@@ -21,14 +21,12 @@ import (
 //   - a copy that is whole, and the image still there (Leaving): as before;
 //   - the image gone to the trash by this job (Leaving): the copy gets its name.
 type migrating struct {
-	*scope
-	ctx            context.Context // the work stops when it ends
-	at             *atJob
-	spec, copy     ImageSpec
-	source, target *ioContext
-	leaving        *intent // of spec
-	making         *intent // of copy
-	failure        error   // of do
+	copying
+	ctx     context.Context // the work stops when it ends
+	spec    ImageSpec
+	source  *ioContext
+	leaving *intent // of spec
+	failure error   // of do
 }
 
 // errNoImage is why there is nothing to move.
@@ -36,7 +34,7 @@ var errNoImage = fault.New(ErrNotFound, "the image is gone")
 
 // migrateTask is the task of a job that moves an image.
 func (s *scope) migrateTask(ctx context.Context, a *atJob) task {
-	g := &migrating{scope: s, ctx: ctx, at: a}
+	g := &migrating{copying: copying{scope: s, at: a}, ctx: ctx}
 	return task{
 		do:    func() (*Parent, error) { g.failure = withoutSpace(g.do()); return nil, g.failure },
 		undo:  g.undo,
@@ -116,22 +114,11 @@ func (g *migrating) locate() error {
 		return err
 	}
 	g.copy = copyOf(j.ID, ImageSpec{Pool: j.Target, Namespace: g.spec.Namespace})
+	g.as = deed{Op: opMoveTo, Other: g.spec.Pool}
 	if g.source, err = g.poolOf(g.spec); err != nil {
 		return err
 	}
 	g.target, err = g.poolOf(g.copy)
-	return err
-}
-
-// takeCopy takes the intent of the copy, unless it is held.
-func (g *migrating) takeCopy() error {
-	if g.making != nil {
-		return nil
-	}
-	var err error
-	if g.making, err = g.beginDeed(deed{Op: opMoveTo, Other: g.spec.Pool}, g.copy); err != nil {
-		g.making = nil
-	}
 	return err
 }
 
@@ -201,10 +188,7 @@ func (s *scope) headerVersion(spec ImageSpec, id string) (uint64, error) {
 
 // leave lets go of a migration that somebody else is to go on with.
 func (g *migrating) leave(cause error) error {
-	err := g.closeImages()
-	if g.making != nil && !g.making.done {
-		err = errors.Join(err, g.making.release(cause))
-	}
+	err := errors.Join(g.closeImages(), g.leaveCopy(cause))
 	if g.leaving == nil || g.leaving.done {
 		return err
 	}
@@ -251,24 +235,6 @@ func (g *migrating) undo() error {
 	return g.leaving.finish()
 }
 
-// discard takes the copy away, whatever there is of it: to the trash, from where it is
-// purged like other images.
-func (g *migrating) discard() error {
-	if err := g.closeImages(); err != nil {
-		return err
-	}
-	if err := g.delete(g.target, g.copy, 0); err != nil {
-		return err
-	}
-	if g.at.now().Course.Made == "" {
-		return nil
-	}
-	return g.at.store(func(j *Job) {
-		c := j.Course
-		j.Course = course{From: c.From, Version: c.Version, Begun: c.Begun}
-	})
-}
-
 // purgeCopies removes the copies for good that were taken away from a pool. What does
 // not come off is left to the purge of that pool.
 func (m *Images) purgeCopies(ctx context.Context, pool string) error {
@@ -278,7 +244,7 @@ func (m *Images) purgeCopies(ctx context.Context, pool string) error {
 	}
 	var copies []string
 	for _, d := range deleted {
-		if Migrating(d.Name) {
+		if OfJob(d.Name) {
 			copies = append(copies, d.ID)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"syscall"
 
 	librbd "github.com/ceph/go-ceph/rbd"
 
@@ -49,36 +48,13 @@ func (p plan) before(n int) uint64 {
 
 // openCopy finds the copy that an earlier attempt has made, or makes one, empty.
 func (g *migrating) openCopy(p plan) error {
-	id, err := g.idOf(g.target, g.copy.Image)
-	if err != nil {
+	if there, err := g.findCopy(); err != nil || there {
 		return err
-	}
-	if c := g.at.now().Course; id != "" && id == c.Made && id == g.making.record.Made {
-		if err := g.at.store(func(j *Job) { j.Course.Resumed = true }); err != nil {
-			return err
-		}
-		return g.endDeadWatches(id)
 	}
 	if err := g.discard(); err != nil {
 		return err
 	}
 	return g.makeCopy(p)
-}
-
-// endDeadWatches ends the watches of clients that are fenced, if there are no others:
-// every change to the image would wait for their answers.
-func (g *migrating) endDeadWatches(id string) error {
-	img, err := g.imageReadOnly(g.target, g.copy.Image, librbd.NoSnapshot)
-	if err != nil {
-		return err
-	}
-	watchers, err := native(g.scope, "rbd_watchers_list", img.ListWatchers)
-	if err == nil && len(watchers) > 0 {
-		if err = img.idle(); err == nil {
-			err = ignore(g.dropWatches(g.target, id), syscall.ERANGE, syscall.EOVERFLOW)
-		}
-	}
-	return errors.Join(err, img.close())
 }
 
 // makeCopy makes an image like the one that is copied, with nothing in it.
@@ -97,14 +73,7 @@ func (g *migrating) makeCopy(p plan) error {
 	}); err != nil {
 		return err
 	}
-	id, err := g.imageID(g.target, g.copy.Image)
-	if err != nil {
-		return err
-	}
-	if err := g.making.made(id); err != nil {
-		return err
-	}
-	return errors.Join(from.close(), g.at.store(func(j *Job) { j.Course.Made = id }))
+	return errors.Join(g.noteCopy(), from.close())
 }
 
 // likeness is what an image keeps for life, as librbd takes it; the caller destroys

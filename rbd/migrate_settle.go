@@ -13,7 +13,7 @@ import (
 func (s *scope) settleCopy(ioctx *ioContext, spec ImageSpec, pool string) error {
 	lives, err := s.copyWanted(spec, pool)
 	if err == nil && lives {
-		err = fault.Newf(ErrInUse, "a migration from %s goes on with it: `rbdctl jobs ls --pool %s`", pool, pool)
+		err = fault.Newf(ErrInUse, "a job of pool %s goes on with it: `rbdctl jobs ls --pool %s`", pool, pool)
 	}
 	if err != nil {
 		return err

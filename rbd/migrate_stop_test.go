@@ -75,7 +75,7 @@ func TestMigrateIsHandedOver(t *testing.T) {
 	}
 	m.sound()
 	list, err := m.images.List(t.Context(), m.target, "")
-	if err != nil || len(list) != 1 || !rbd.Migrating(list[0]) {
+	if err != nil || len(list) != 1 || !rbd.OfJob(list[0]) {
 		t.Errorf("half way there are %v, %v", list, err)
 	}
 	made := m.stat(rbd.ImageSpec{Pool: m.target, Image: list[0]}).ID

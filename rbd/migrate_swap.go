@@ -21,7 +21,7 @@ func (g *migrating) swap() error {
 	if err := g.closeImages(); err != nil {
 		return err
 	}
-	name, err := g.takeName()
+	name, err := g.takeName(g.spec.Image)
 	if err != nil {
 		return err
 	}
@@ -33,17 +33,11 @@ func (g *migrating) swap() error {
 
 // arrive gives the copy its name after its image has gone.
 func (g *migrating) arrive() error {
-	name, err := g.takeName()
+	name, err := g.takeName(g.spec.Image)
 	if err != nil {
 		return err
 	}
 	return g.giveName(name)
-}
-
-// takeName takes the intent of the name that the copy is to have.
-func (g *migrating) takeName() (*intent, error) {
-	name := ImageSpec{Pool: g.copy.Pool, Namespace: g.copy.Namespace, Image: g.spec.Image}
-	return g.beginDeed(deed{Op: opRenameTo, Other: g.copy.Image}, name)
 }
 
 // depart moves the image to the trash, if it is still what was copied and nobody has

@@ -45,7 +45,7 @@ func (s *scope) settle(i *intent) error {
 		err = s.settleOther(ImageSpec{Pool: i.spec.Pool, Namespace: i.spec.Namespace, Image: d.Other})
 	case opRevert:
 		err = s.revert(ioctx, i.spec.At(d.Snap), d.Size)
-	case opMoveTo:
+	case opMoveTo, opImportTo:
 		err = s.settleCopy(ioctx, i.spec, d.Other)
 	case opMoveAway:
 		err = s.settleMove(ioctx, i.spec, d.Other)

@@ -23,8 +23,11 @@ var errTooLate = fault.New(ErrInvalid, "it is past the point of return")
 
 // task is that of a job.
 func (s *scope) task(ctx context.Context, a *atJob) task {
-	if a.now().Kind == opMigrate {
+	switch a.now().Kind {
+	case opMigrate:
 		return s.migrateTask(ctx, a)
+	case opImport:
+		return s.importTask(ctx, a)
 	}
 	return s.flattenTask(ctx, a)
 }
@@ -32,6 +35,7 @@ func (s *scope) task(ctx context.Context, a *atJob) task {
 // atJob is a job that this process is at, for all who write to its entry.
 type atJob struct {
 	register register
+	opener   Opener
 	mu       sync.Mutex
 	job      Job
 }
@@ -109,8 +113,7 @@ func (a *atJob) unwanted() bool {
 
 // work does a job and stores how it ended. One that was stopped, or that the cluster
 // gave no answer to, is queued again.
-func (s *scope) work(ctx context.Context, r register, j Job) (*Parent, error) {
-	a := &atJob{register: r, job: j}
+func (s *scope) work(ctx context.Context, a *atJob) (*Parent, error) {
 	if err := a.store(func(j *Job) { j.State, j.Error = JobRunning, "" }); err != nil {
 		return nil, err
 	}
@@ -131,7 +134,7 @@ func (s *scope) work(ctx context.Context, r register, j Job) (*Parent, error) {
 	if err == nil {
 		j := a.now()
 		j.Done = j.Total
-		return parent, r.end(j, JobDone, nil)
+		return parent, a.register.end(j, JobDone, nil)
 	}
 	return nil, s.failed(ctx, a, t, cancelled, err)
 }

@@ -9,7 +9,8 @@ import (
 
 // WorkOptions say how jobs are worked on.
 type WorkOptions struct {
-	Parallel int // jobs at a time; zero means 1
+	Parallel int    // jobs at a time; zero means 1
+	Open     Opener // of the files of imports; nil: those are left to others
 }
 
 // lookOut is how often a process looks for jobs, and beat is how often it tells how
@@ -24,7 +25,7 @@ const (
 // the same pool; a job whose process dies is gone on with by another one. While the
 // cluster does not answer it waits.
 func (m *Images) WorkJobs(ctx context.Context, pool string, o WorkOptions) error {
-	w := working{images: m, pool: pool, slots: make(chan struct{}, max(1, o.Parallel)), busy: map[string]bool{}}
+	w := working{images: m, pool: pool, opener: o.Open, slots: make(chan struct{}, max(1, o.Parallel)), busy: map[string]bool{}}
 	defer w.all.Wait()
 	tick := time.NewTicker(lookOut)
 	defer tick.Stop()
@@ -48,6 +49,7 @@ func (m *Images) WorkJobs(ctx context.Context, pool string, o WorkOptions) error
 type working struct {
 	images *Images
 	pool   string
+	opener Opener
 	slots  chan struct{}
 	all    sync.WaitGroup
 	mu     sync.Mutex
@@ -66,6 +68,9 @@ func (w *working) see(ctx context.Context, j Job) {
 		if j.silent() {
 			w.note(j, w.images.dropJob(ctx, j))
 		}
+		return
+	}
+	if j.Kind == opImport && w.opener == nil {
 		return
 	}
 	w.mu.Lock()
@@ -108,10 +113,18 @@ func (w *working) note(j Job, err error) {
 	}
 }
 
+// op is what is recorded at a job while somebody is at it.
+func (j Job) op() string {
+	if j.Kind == opImport { // at an image, that makes it
+		return opImporter
+	}
+	return j.Kind
+}
+
 // run does one job, under its intent, and then looks after the snapshot that its
 // image was a clone of.
 func (w *working) run(ctx context.Context, j Job) {
-	parent, err := tryChange(ctx, w.images, deed{Op: j.Kind}, jobEntry(w.pool, j.ID), func(s *scope, _ *ioContext) (*Parent, error) {
+	parent, err := tryChange(ctx, w.images, deed{Op: j.op()}, jobEntry(w.pool, j.ID), func(s *scope, _ *ioContext) (*Parent, error) {
 		r, err := s.register(w.pool, jobsRegister)
 		if err != nil {
 			return nil, err
@@ -119,10 +132,13 @@ func (w *working) run(ctx context.Context, j Job) {
 		if j, err = r.job(j.ID); err != nil || j.final() {
 			return nil, err
 		}
-		return s.work(ctx, r, j)
+		return s.work(ctx, &atJob{register: r, job: j, opener: w.opener})
 	})
-	if j.Kind == opMigrate {
+	switch j.Kind {
+	case opMigrate:
 		err = errors.Join(err, w.images.purgeCopies(ctx, j.Target))
+	case opImport:
+		err = errors.Join(err, w.images.purgeCopies(ctx, w.pool))
 	}
 	if err == nil && parent != nil && passing(parent.Snap) {
 		p := purging{images: w.images, ctx: ctx, pool: w.pool}

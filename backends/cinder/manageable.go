@@ -100,8 +100,8 @@ var glanceName = regexp.MustCompile(`^` + uuidPattern + `$`)
 // role is what an image is beside a volume; empty for one that is nothing else. The
 // parent of clones is no role: volumes are that, too.
 func role(info rbd.Info) string {
-	if rbd.Migrating(info.Spec.Image) {
-		return "it is the copy that a migration to this pool makes"
+	if rbd.OfJob(info.Spec.Image) {
+		return "a job makes it, and gives it its name when it is whole"
 	}
 	for _, r := range roles {
 		if r.name.MatchString(info.Spec.Image) {
