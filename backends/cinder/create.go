@@ -38,7 +38,7 @@ type Create struct {
 
 // Create makes the volume: blank, or a copy-on-write clone of its source, grown to
 // the size. A Glance image whose content is not RAW, and a size that is smaller
-// than the source, are ErrInvalid. See rbd.Images.Ensure for what holds when it
+// than the source, are ErrInvalid; Import takes one that is qcow2. See rbd.Images.Ensure for what holds when it
 // fails or is killed.
 //
 // A volume is cloned from a protected snapshot that is made for it. It has the
@@ -59,7 +59,7 @@ func (v Volumes) Create(ctx context.Context, c Create) (rbd.Ensured, error) {
 		return rbd.Ensured{}, err
 	}
 	done, err := v.make(ctx, m)
-	if errors.Is(err, ErrExists) {
+	if errors.Is(err, ErrExists) || m.imported(err) {
 		done, err = v.flattened(ctx, m, err)
 	}
 	if err != nil {
@@ -99,6 +99,12 @@ func (v Volumes) prepare(ctx context.Context, c Create) (making, error) {
 		err = fault.Newf(ErrInvalid, "source kind %q: want %s, %s, %s or %s", s.Kind, Empty, FromImage, FromSnapshot, FromVolume)
 	}
 	return m, err
+}
+
+// imported tells whether err can be about a volume that was imported: its image can't be
+// cloned, or is gone by now.
+func (m making) imported(err error) bool {
+	return m.Source.Kind == FromImage && (errors.Is(err, ErrInvalid) || errors.Is(err, ErrNotFound))
 }
 
 func (v Volumes) make(ctx context.Context, m making) (rbd.Ensured, error) {

@@ -30,8 +30,8 @@ func (v Volumes) flatten(ctx context.Context, spec rbd.ImageSpec, id string, s S
 	return v.Images.StartFlatten(ctx, spec)
 }
 
-// originKey is, in the metadata of a volume that was flattened, what it was made
-// of. A clone inherits metadata, so the value begins with the volume's own id.
+// originKey is, in the metadata of a volume that was flattened or imported, what it was
+// made of. A clone inherits metadata, so the value begins with the volume's own id.
 const originKey = "rbdctl_origin"
 
 // origin is the value of originKey for the volume id that is made of s.
@@ -56,15 +56,25 @@ func (v Volumes) sourceOf(info rbd.Info) Source {
 	return Source{Kind: Empty}
 }
 
+// madeOf tells whether a volume was made of s: it is a clone of that, or was one, or was
+// imported.
+func (v Volumes) madeOf(ctx context.Context, id string, info rbd.Info, s Source) (bool, error) {
+	if info.Parent != nil {
+		made := v.sourceOf(info)
+		return made.Kind == s.Kind && made.ID == s.ID, nil
+	}
+	metadata, err := v.Images.Metadata(ctx, info.Spec)
+	return metadata[originKey] == origin(id, s), err
+}
+
 // flattened accepts a volume that was made as m wants it and has been cut from its
-// parent since; conflict is what else there is to say.
+// parent since, or was imported; conflict is what else there is to say.
 func (v Volumes) flattened(ctx context.Context, m making, conflict error) (rbd.Ensured, error) {
 	info, err := v.lookAt(ctx, m.ID)
 	if err != nil || info.Parent != nil || info.Size != m.want.Size {
 		return rbd.Ensured{}, conflict
 	}
-	metadata, err := v.Images.Metadata(ctx, info.Spec)
-	if err != nil || metadata[originKey] != origin(m.ID, m.Source) {
+	if same, err := v.madeOf(ctx, m.ID, info, m.Source); err != nil || !same {
 		return rbd.Ensured{}, conflict
 	}
 	return rbd.Ensured{Info: info}, nil

@@ -21,6 +21,7 @@ type jobJSON struct {
 	ID      string    `json:"id"`
 	Kind    string    `json:"kind"`
 	Subject string    `json:"subject"`
+	Source  string    `json:"source,omitempty"` // of an import: the snapshot that is read
 	Target  string    `json:"target,omitempty"` // of a migration: the pool to be
 	State   string    `json:"state"`
 	Done    uint64    `json:"done"`
@@ -32,8 +33,8 @@ type jobJSON struct {
 
 func jobJSONOf(j rbd.Job) jobJSON {
 	return jobJSON{
-		ID: j.ID, Kind: j.Kind, Subject: j.Subject, Target: j.Target, State: j.State, Done: j.Done, Total: j.Total,
-		Error: j.Error, Created: j.Created.UTC(), Updated: j.Updated.UTC(),
+		ID: j.ID, Kind: j.Kind, Subject: j.Subject, Source: j.Source, Target: j.Target, State: j.State,
+		Done: j.Done, Total: j.Total, Error: j.Error, Created: j.Created.UTC(), Updated: j.Updated.UTC(),
 	}
 }
 

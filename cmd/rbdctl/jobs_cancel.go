@@ -16,8 +16,9 @@ func jobsCancelCommand(e *env) *cli.Command {
 		Usage:     "stop a job where that can be done without harm",
 		ArgsUsage: "ID",
 		Description: "What the job was to change stays usable: a volume that was being flattened keeps\n" +
-			"its parent, one that was being moved stays in its pool. A purge goes on later. A job\n" +
-			"that has ended stays as it is. Exit status is 3 if there is none.",
+			"its parent, one that was being moved stays in its pool, and of one that was being\n" +
+			"imported nothing stays. A purge goes on later. A job that has ended stays as it is.\n" +
+			"Exit status is 3 if there is none.",
 		Flags: []cli.Flag{poolFlag(&pool)},
 		Action: func(c *cli.Context) error {
 			if err := operands(c, "ID"); err != nil {

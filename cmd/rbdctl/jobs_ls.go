@@ -58,10 +58,13 @@ func runJobsLs(ctx context.Context, e *env, pool string) error {
 
 // jobSubject is what a job is about.
 func jobSubject(j rbd.Job) string {
-	if j.Target == "" {
-		return j.Subject
+	switch {
+	case j.Source != "":
+		return j.Source + " to " + j.Subject
+	case j.Target != "":
+		return j.Subject + " to " + j.Target
 	}
-	return j.Subject + " to " + j.Target
+	return j.Subject
 }
 
 // progressText is how far a job is.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"rbdctl/backends/glance"
 	"rbdctl/internal/fault"
 	"rbdctl/rbd"
 )
@@ -164,7 +165,7 @@ func (s *Server) workOn(ctx context.Context, b *backend, changed <-chan struct{}
 		case <-stop:
 		}
 	}()
-	if err := b.Images.WorkJobs(ctx, b.Pool, rbd.WorkOptions{Parallel: s.cfg.Jobs}); err != nil && ctx.Err() == nil {
+	if err := b.Images.WorkJobs(ctx, b.Pool, rbd.WorkOptions{Parallel: s.cfg.Jobs, Open: glance.OpenDisk}); err != nil && ctx.Err() == nil {
 		s.log.Warn("working on jobs", "error", oneLine(err))
 	}
 }

@@ -17,6 +17,8 @@ func (a *api) registerJobs() {
 		"Begin to cut a volume from its parent, by a job", status(http.StatusAccepted)), a.flatten)
 	huma.Register(a, operation(http.MethodPost, "/v1/volumes/{id}/migrate", "migrate-volume",
 		"Begin to move a volume to another pool of the cluster, by a job; one that is there already is success", status(http.StatusAccepted)), a.migrate)
+	huma.Register(a, operation(http.MethodPost, "/v1/volumes/{id}/import", "import-volume",
+		"Begin to make a volume of a Glance image that cannot be cloned, by a job; one that was made so is success", status(http.StatusAccepted)), a.importImage)
 	huma.Register(a, operation(http.MethodGet, "/v1/jobs", "list-jobs", "List the jobs of the pool"), a.jobs)
 	huma.Register(a, operation(http.MethodGet, "/v1/jobs/{job_id}", "get-job", "Look at a job"), a.job)
 	huma.Register(a, operation(http.MethodDelete, "/v1/jobs/{job_id}", "cancel-job",
@@ -27,8 +29,9 @@ func (a *api) registerJobs() {
 // Job is long work, done by whichever sidecar comes to it.
 type Job struct {
 	ID      string    `json:"id"`
-	Kind    string    `json:"kind" doc:"flatten, migrate or purge."`
+	Kind    string    `json:"kind" doc:"flatten, import, migrate or purge."`
 	Subject string    `json:"subject" doc:"The image, as pool/image; of a purge the pool."`
+	Source  string    `json:"source,omitempty" doc:"Of an import: what is read, as pool/image@snapshot."`
 	Target  string    `json:"target,omitempty" doc:"Of a migration: the pool that the image goes to."`
 	State   string    `json:"state" enum:"queued,running,done,failed,cancelled"`
 	Done    uint64    `json:"done"`
@@ -40,8 +43,8 @@ type Job struct {
 
 func newJob(j rbd.Job) Job {
 	return Job{
-		ID: j.ID, Kind: j.Kind, Subject: j.Subject, Target: j.Target, State: j.State, Done: j.Done, Total: j.Total,
-		Error: j.Error, Created: j.Created, Updated: j.Updated,
+		ID: j.ID, Kind: j.Kind, Subject: j.Subject, Source: j.Source, Target: j.Target, State: j.State,
+		Done: j.Done, Total: j.Total, Error: j.Error, Created: j.Created, Updated: j.Updated,
 	}
 }
 
@@ -80,6 +83,26 @@ type migrateInput struct {
 func (a *api) migrate(ctx context.Context, in *migrateInput) (*jobOutput, error) {
 	j, err := done(ctx, a.server, func(ctx context.Context, v cinder.Volumes) (rbd.Job, error) {
 		return v.Migrate(ctx, in.ID, in.Body.Pool)
+	})
+	return &jobOutput{newJob(j)}, err
+}
+
+type importInput struct {
+	ByID
+	Body struct {
+		ImageID    string `json:"image_id" doc:"Of the Glance image, which is in the sidecar's pool of images."`
+		Format     string `json:"format" enum:"qcow2,raw" doc:"What Glance says that it is; content that shows another one is invalid."`
+		Size       uint64 `json:"size_bytes" minimum:"1" doc:"What the volume is to have, exactly."`
+		ObjectSize uint64 `json:"object_size_bytes,omitempty" doc:"A power of two from 4 KiB to 32 MiB; without it the cluster's default."`
+	}
+}
+
+func (a *api) importImage(ctx context.Context, in *importInput) (*jobOutput, error) {
+	want := cinder.Import{
+		ID: in.ID, ImageID: in.Body.ImageID, Format: in.Body.Format, Size: in.Body.Size, ObjectSize: in.Body.ObjectSize,
+	}
+	j, err := done(ctx, a.server, func(ctx context.Context, v cinder.Volumes) (rbd.Job, error) {
+		return v.Import(ctx, want)
 	})
 	return &jobOutput{newJob(j)}, err
 }
