@@ -83,10 +83,10 @@ func (f *filling) fill() error {
 	if err := f.mayTake(f.spec); err != nil {
 		return err
 	}
-	if err := f.open(); err != nil {
+	if err := f.makeCopy(); err != nil {
 		return err
 	}
-	if err := f.makeCopy(); err != nil {
+	if err := f.open(); err != nil {
 		return err
 	}
 	to, err := f.image(f.target, f.copy.Image)
