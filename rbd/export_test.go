@@ -303,3 +303,33 @@ func DropWatches(ctx context.Context, m *Images, spec ImageSpec) error {
 		return s.dropWatches(ioctx, id)
 	})
 }
+
+// Released tells whether the owner of the intent on spec has left it to others.
+func Released(t *testing.T, m *Images, spec ImageSpec) bool {
+	t.Helper()
+	r, err := call(t.Context(), m.cluster, "look", spec.String(), func(s *scope) (*record, error) { return s.intentOf(spec) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r != nil && r.Released
+}
+
+// SetState makes the state of a job another one.
+func SetState(t *testing.T, m *Images, pool, id, state string) {
+	t.Helper()
+	err := m.do(t.Context(), "set state", pool+"/"+id, func(s *scope) error {
+		r, err := s.register(pool, jobsRegister)
+		if err != nil {
+			return err
+		}
+		j, err := r.job(id)
+		if err != nil {
+			return err
+		}
+		j.State = state
+		return r.put(id, j)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
