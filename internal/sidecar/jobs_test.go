@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -269,4 +270,43 @@ func TestMigrate(t *testing.T) {
 	r.wants(http.StatusNotFound, http.MethodPost, r.volume(mib)+"/migrate", map[string]any{"pool": "nopool"})
 	r.wants(http.StatusBadRequest, http.MethodPost, r.volume(mib)+"/migrate", map[string]any{"pool": r.cfg.Pool})
 	r.wants(http.StatusBadRequest, http.MethodPost, r.volume(mib)+"/migrate", nil)
+}
+
+// TestImport: a volume is made of a qcow2 image by a job, which events follow to its
+// end.
+func TestImport(t *testing.T) {
+	r := start(t, func(c *Config) { c.Pool = labtest.FreshPool(t); c.ImagePool = c.Pool })
+	image, file := uuid.NewString(), filepath.Join(t.TempDir(), "qcow2")
+	labtest.Tool(t, "qemu-img", "create", "-q", "-f", "qcow2", file, "8M")
+	labtest.RBD(t, "import", "--no-progress", "--dest-pool", r.cfg.Pool, file, image)
+	labtest.RBD(t, "snap", "create", "--no-progress", r.cfg.Pool+"/"+image+"@snap")
+	path := "/v1/volumes/" + uuid.NewString()
+	want := map[string]any{"image_id": image, "format": "qcow2", "size_bytes": 16 * mib}
+	source := map[string]any{"size_bytes": 16 * mib, "source": map[string]any{"kind": "image", "id": image}}
+	r.wants(http.StatusBadRequest, http.MethodPut, path, source)
+	job := r.wants(http.StatusAccepted, http.MethodPost, path+"/import", want)
+	if job.doc["kind"] != "import" || job.doc["source"] != r.cfg.Pool+"/"+image+"@snap" || job.doc["subject"] != r.cfg.Pool+"/volume-"+strings.TrimPrefix(path, "/v1/volumes/") {
+		t.Errorf("import = %s", job.text)
+	}
+	states := r.events("/v1/jobs/" + text(job.doc["id"]) + "/events")
+	if len(states) == 0 || states[len(states)-1] != "done" {
+		t.Errorf("the events end with %q", states)
+	}
+	r.wants(http.StatusOK, http.MethodPut, path, source)
+	if again := r.wants(http.StatusAccepted, http.MethodPost, path+"/import", want); again.doc["state"] != "done" {
+		t.Errorf("asked again: %s", again.text)
+	}
+	want["size_bytes"] = 32 * mib
+	if p := r.wants(http.StatusConflict, http.MethodPost, path+"/import", want); p.kind() != "exists" {
+		t.Errorf("another size: %s", p.text)
+	}
+	other := "/v1/volumes/" + uuid.NewString()
+	want["size_bytes"] = mib
+	if p := r.wants(http.StatusBadRequest, http.MethodPost, other+"/import", want); p.kind() != "invalid" || !strings.Contains(p.text, "ask for at least") {
+		t.Errorf("too small: %s", p.text)
+	}
+	want["format"] = "vmdk"
+	r.wants(http.StatusBadRequest, http.MethodPost, other+"/import", want)
+	r.wants(http.StatusNotFound, http.MethodPost, other+"/import", map[string]any{"image_id": uuid.NewString(), "format": "qcow2", "size_bytes": mib})
+	r.wants(http.StatusNoContent, http.MethodDelete, path, nil)
 }
