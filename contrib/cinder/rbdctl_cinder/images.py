@@ -1,9 +1,10 @@
 """Image data between Glance and volumes.
 
-A RAW image that Glance has in the same cluster is cloned. Any other RAW image
-is streamed into the volume, without a file on this host. What is not RAW has
-to be converted, and what is to be encrypted has to be encrypted, by qemu-img
-in a file in Cinder's image_conversion_dir, as with every driver.
+A RAW image that Glance has in the same cluster is cloned, and a qcow2 one is
+converted there, by a job of the sidecar's. Any other RAW image is streamed into
+the volume, without a file on this host. What else is not RAW has to be
+converted, and what is to be encrypted has to be encrypted, by qemu-img in a
+file in Cinder's image_conversion_dir, as with every driver.
 """
 
 import os
@@ -18,7 +19,9 @@ from rbdctl_cinder import content
 from rbdctl_cinder import errors
 from rbdctl_cinder import faults
 from rbdctl_cinder import inspection
+from rbdctl_cinder import jobs
 from rbdctl_cinder import luks
+from rbdctl_cinder import requests
 
 LOG = logging.getLogger(__name__)
 
@@ -36,17 +39,21 @@ class ImageData:
 
     def clone_image(self, context, volume, image_location, image_meta,
                     image_service):
-        """Clones the Glance image, if it can be cloned.
+        """Makes the volume of the Glance image within the cluster, if it can.
 
         Returns the model update and True, or ({}, False) for an image that
         Cinder has to download.
         """
-        if image_meta.get('disk_format') != 'raw':
+        if image_meta.get('disk_format') == 'raw':
+            make = self._clone_from
+        elif self._importable(volume, image_meta):
+            make = self._import_from
+        else:
             return {}, False
         with faults.translated('clone image %s to volume %s' %
                                (image_meta.get('id'), volume.id)):
             for url in _locations(image_location):
-                update = self._clone_from(url, volume)
+                update = make(url, volume)
                 if update is not None:
                     return {'provider_location': None, **update}, True
         return {}, False
@@ -64,6 +71,51 @@ class ImageData:
             LOG.info('Image %(image)s is copied, not cloned: %(why)s',
                      {'image': image, 'why': e})
             return None
+
+    def _importable(self, volume, image_meta):
+        """Whether the sidecar may convert the image.
+
+        Not what Cinder does more with: what it encrypts, what it verifies the
+        signature of, and what it keeps to clone it the next time.
+        See: cinder/volume/flows/manager/create_volume.py,
+        _create_from_image_cache_or_download.
+        """
+        signed = any(key.startswith('img_signature')
+                     for key in image_meta.get('properties') or ())
+        return (image_meta.get('disk_format') == 'qcow2' and
+                image_meta.get('container_format') != 'compressed' and
+                not volume.encryption_key_id and not signed and
+                not self.configuration.safe_get('image_volume_cache_enabled'))
+
+    def _import_from(self, url, volume):
+        """Has the image at a location converted; None if that cannot be."""
+        image = self._cloneable(url)
+        if not image:
+            return None
+        try:
+            job = jobs.done(self._client, self._path(volume) + '/import', {
+                'image_id': image, 'format': 'qcow2',
+                'size_bytes': requests.size_bytes(volume),
+                'object_size_bytes': requests.object_size(
+                    self.configuration)})
+        except errors.ProblemError as e:
+            if e.kind not in _NOT_CLONEABLE:
+                raise
+            LOG.info('Image %(image)s is converted here, not by the sidecar: '
+                     '%(why)s', {'image': image, 'why': e})
+            return None
+        if job['state'] == 'failed':
+            LOG.warning('Image %(image)s is converted here: job %(job)s of '
+                        'the sidecar failed: %(why)s', {
+                            'image': image, 'job': job['id'],
+                            'why': job.get('error')})
+            return None
+        if job['state'] != 'done':
+            raise faults.backend_error('import image %s to volume %s: job %s '
+                                       'was cancelled' %
+                                       (image, volume.id, job['id']))
+        # It is there: what its type asks for is still to be set.
+        return self._create(volume, {'kind': 'image', 'id': image})
 
     def _cloneable(self, url):
         """The name of the image at a location, None if it is out of reach."""

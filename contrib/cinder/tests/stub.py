@@ -40,6 +40,7 @@ class Volume:
         self.known = known  # what it was asked to be
         self.snapshots = {}
         self.features = 61
+        self.imported = None  # id of the image
 
     def content(self):
         return bytes(self.data) + bytes(self.size - len(self.data))
@@ -62,10 +63,11 @@ class Sidecar:
                       'free_bytes': 60 * GIB, 'used_bytes': 40 * GIB,
                       'provisioned_bytes': 0, 'quota_bytes': 0,
                       'total_volumes': 3}
-        self.job = None  # of a migration: volume, pool
+        self.job = None  # kind, volume, pool or body
         self.states = ['running', 'done']  # what the job is at each look
         self.elsewhere = {}  # pool: volumes
         self.glance = {}  # id: size of an image that can be cloned
+        self.disks = {}  # id: size of the disk in a qcow2 image
         self.lock = threading.Lock()
         self._server = None
 
@@ -123,13 +125,19 @@ class Sidecar:
     def put_volume(self, vid, body):
         source = body['source']
         if vid in self.volumes:
-            same = self.volumes[vid].known == body
+            there = self.volumes[vid]
+            if there.imported and source == {'kind': 'image',
+                                             'id': there.imported}:
+                there.known = body
+            same = there.known == body
             if not same:
                 raise Problem('exists', 'it differs')
             return 200, self.show(vid)
         made = Volume(body['size_bytes'])
         made.known = body
         if source['kind'] == 'image':
+            if source['id'] in self.disks:
+                raise Problem('invalid', 'it is qcow2')
             if source['id'] not in self.glance:
                 raise Problem('not_found', 'no image')
             if self.glance[source['id']] > made.size:
@@ -205,20 +213,36 @@ class Sidecar:
         if vid in self.elsewhere.get(body['pool'], ()):
             return 202, {'id': 'job', 'kind': 'migrate', 'state': 'done'}
         self.volume(vid)
-        self.job = (vid, body['pool'])
+        self.job = ('migrate', vid, body['pool'])
         return 202, {'id': 'job', 'kind': 'migrate', 'state': 'queued'}
+
+    def import_image(self, vid, body):
+        if vid in self.volumes:
+            if (self.volumes[vid].imported != body['image_id'] or
+                    self.volumes[vid].size != body['size_bytes']):
+                raise Problem('exists', 'it differs')
+            return 202, {'id': 'job', 'kind': 'import', 'state': 'done'}
+        if body['image_id'] not in self.disks:
+            raise Problem('not_found', 'no image')
+        if (body['format'] != 'qcow2' or
+                self.disks[body['image_id']] > body['size_bytes']):
+            raise Problem('invalid', 'smaller than the disk')
+        self.job = ('import', vid, body)
+        return 202, {'id': 'job', 'kind': 'import', 'state': 'queued'}
 
     def get_job(self, jid, _):
         if jid != 'job' or not self.job:
             raise Problem('not_found', 'no job')
         state, error = self.states.pop(0), ''
-        if state == 'done':
-            vid, pool = self.job
-            self.elsewhere.setdefault(pool, {})[vid] = self.volumes.pop(vid)
+        kind, vid, what = self.job
+        if state == 'done' and kind == 'import':
+            self.volumes[vid] = Volume(what['size_bytes'])
+            self.volumes[vid].imported = what['image_id']
+        elif state == 'done':
+            self.elsewhere.setdefault(what, {})[vid] = self.volumes.pop(vid)
         elif state == 'failed':
             error = 'because'
-        return 200, {'id': jid, 'kind': 'migrate', 'state': state,
-                     'error': error}
+        return 200, {'id': jid, 'kind': kind, 'state': state, 'error': error}
 
     def put_snapshot(self, vid, sid, _):
         v = self.volume(vid)
@@ -352,6 +376,8 @@ _ROUTES = (
     (_V + '/adopt', {'POST': ('adopt', ('name',))}),
     (_V + '/flatten', {'POST': ('flatten', ())}),
     (_V + '/migrate', {'POST': ('migrate', ('pool',))}),
+    (_V + '/import', {'POST': ('import_image', (
+        'image_id', 'format', 'size_bytes', 'object_size_bytes'))}),
     (r'/v1/jobs/([^/]+)', {'GET': ('get_job', ())}),
     (_V + '/qos', {'PUT': ('put_qos', ('qos',))}),
     (_V + '/multiattach', {'PUT': ('put_multiattach', ('enabled',))}),

@@ -13,6 +13,7 @@ from cinder import exception
 from cinder.volume import volume_utils
 from rbdctl_cinder import images
 from rbdctl_cinder import inspection
+from rbdctl_cinder import jobs
 from rbdctl_cinder import luks
 from tests import base
 from tests import stub
@@ -129,6 +130,102 @@ class CloneTest(ImageTestCase):
     def test_locations(self):
         self.assertEqual(['f', 'a/b', 'c d', 'snap'], images.parse_location(
             'rbd://f/a%2Fb/c%20d/snap'))
+
+
+class ImportTest(ImageTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.patch(jobs, 'PAUSE', 0.001)
+        self.patch(jobs, 'LONGEST_PAUSE', 0.001)
+        self.sidecar.disks[IMAGE] = GIB
+
+    def make(self, volume=None, location=(URL, None), **meta):
+        return self.driver.clone_image(
+            self.context, volume or self.volume(size=2), location,
+            {**RAW, 'disk_format': 'qcow2', **meta}, None)
+
+    def asked(self):
+        return [p for m, p in self.sidecar.made('POST')
+                if p.endswith('/import')]
+
+    def test_import(self):
+        volume = self.volume(self.volume_type({'read_iops_sec': '5'}), size=2)
+        self.assertEqual(({'provider_location': None}, True),
+                         self.make(volume))
+        self.assertEqual(
+            [{'image_id': IMAGE, 'format': 'qcow2', 'size_bytes': 2 * GIB,
+              'object_size_bytes': 4 << 20}],
+            self.sidecar.bodies('/v1/volumes/%s/import' % volume.id))
+        self.assertEqual(
+            {'size_bytes': 2 * GIB, 'source': {'kind': 'image', 'id': IMAGE},
+             'qos': {'read_iops_sec': '5'}}, self.made(volume).known)
+        self.assertEqual(({'provider_location': None}, True),
+                         self.make(volume))  # it is there
+
+    def test_multiattach(self):
+        volume = self.volume(self.volume_type(multiattach='<is> True'))
+
+        def made(_handler, body):
+            status, answer = self.sidecar.put_volume(volume.id, body)
+            return status, {**answer, 'saved_features': 61}
+        self.driver._fsid()
+        self.sidecar.faults = [None, None, None, made]
+        update, cloned = self.make(volume)
+        self.assertEqual(('{"saved_features":61}', True),
+                         (update['provider_location'], cloned))
+
+    def test_what_is_left_to_cinder(self):
+        other = str(uuid.uuid4())
+        for location, meta in (
+                ((None, None), {}),
+                ((URL, None), {'disk_format': 'vmdk'}),
+                ((URL, None), {'container_format': 'compressed'}),
+                ((URL, None), {'properties': {'img_signature': 'x'}}),
+                (('file:///' + IMAGE, None), {}),
+                ((URL.replace('images', 'pictures'), None), {}),
+                ((URL.replace(stub.FSID, other), None), {}),
+                ((URL.replace('snap', 'other'), None), {})):
+            with self.subTest(location=location, meta=meta):
+                self.assertEqual(({}, False), self.make(
+                    location=location, **meta))
+        self.assertEqual(({}, False), self.make(
+            self.volume(size=2, encryption_key_id=str(uuid.uuid4()))))
+        self.driver = self.new_driver(image_volume_cache_enabled=True)
+        self.assertEqual(({}, False), self.make())
+        self.assertEqual([], self.asked())
+
+    def test_a_refusal_is_left_to_cinder(self):
+        self.driver._fsid()
+        for kind in ('denied', 'not_found', 'unsupported', 'invalid'):
+            with self.subTest(kind):
+                self.sidecar.faults = [stub.Problem(kind)]
+                self.assertEqual(({}, False), self.make())
+        self.sidecar.disks[IMAGE] = 3 * GIB
+        self.assertEqual(({}, False), self.make())
+        self.assertEqual({}, self.sidecar.volumes)
+
+    def test_a_volume_that_is_there_and_differs(self):
+        with self.assertRaisesRegex(exception.VolumeBackendAPIException,
+                                    'exists'):
+            self.make(self.create())
+
+    def test_how_a_job_ends(self):
+        self.sidecar.states = ['running', 'failed']
+        self.assertEqual(({}, False), self.make())
+        self.sidecar.states = ['running', 'cancelled']
+        with self.assertRaisesRegex(exception.VolumeBackendAPIException,
+                                    'cancelled'):
+            self.make()
+
+    def test_a_sidecar_that_goes_away_meanwhile(self):
+        self.driver._fsid()
+        self.sidecar.states = ['running', 'done']
+        self.sidecar.faults = [
+            stub.Drop(), stub.Problem('unavailable'), None,
+            stub.Drop(), stub.Problem('unavailable')]
+        self.assertTrue(self.make()[1])
+        self.assertEqual(3, len(self.asked()))
 
 
 class CopyTest(ImageTestCase):

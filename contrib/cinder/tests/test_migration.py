@@ -1,7 +1,7 @@
 """Moving volumes to other backends."""
 
 from cinder import exception
-from rbdctl_cinder import migration
+from rbdctl_cinder import jobs
 from tests import base
 from tests import stub
 
@@ -10,8 +10,8 @@ class MigrationTest(base.DriverTestCase):
 
     def setUp(self):
         super().setUp()
-        self.patch(migration, 'PAUSE', 0.001)
-        self.patch(migration, 'LONGEST_PAUSE', 0.001)
+        self.patch(jobs, 'PAUSE', 0.001)
+        self.patch(jobs, 'LONGEST_PAUSE', 0.001)
 
     def capabilities(self, **other):
         known = {'storage_protocol': 'ceph',
