@@ -135,6 +135,29 @@ class LiveTest(LiveTestCase):
         ceph('rbd', 'snap', 'unprotect', spec + '@snap')
         ceph('rbd', 'snap', 'rm', '--no-progress', spec + '@snap')
 
+    def test_import_of_an_image(self):
+        image, content = str(uuid.uuid4()), noise(1 << 20)
+        spec, path = 'images/' + image, self.image_file(content)
+        subprocess.run(['qemu-img', 'convert', '-c', '-f', 'raw', '-O',
+                        'qcow2', path, path + '.qcow2'], check=True)
+        ceph('rbd', 'import', '--no-progress', path + '.qcow2', spec)
+        self.addCleanup(ceph, 'rbd', 'rm', '--no-progress', spec)
+        ceph('rbd', 'snap', 'create', '--no-progress', spec + '@snap')
+        self.addCleanup(ceph, 'rbd', 'snap', 'rm', '--no-progress',
+                        spec + '@snap')
+        location = 'rbd://%s/%s/snap' % (self.driver._fsid(), spec)
+        meta = dict(test_images.RAW, id=image, disk_format='qcow2')
+        volume = self.volume(size=2)
+        for _ in range(2):
+            self.assertEqual(
+                ({'provider_location': None}, True), self.driver.clone_image(
+                    self.context, volume, (location, None), meta, None))
+            self.assertEqual((content, 2 * GIB), (
+                self.content(volume, 1 << 20), self.size(volume)))
+        self.assertEqual(({}, False), self.driver.clone_image(
+            self.context, self.volume(size=2), (location, None),
+            dict(meta, disk_format='raw'), None))
+
     def image_file(self, content):
         path = os.path.join(self.dir.name, 'image')
         with open(path, 'wb') as f:
