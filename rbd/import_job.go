@@ -34,11 +34,16 @@ func (d DiskImport) order(snap uint64) order {
 	return order{Snap: snap, Size: d.Size, ObjectSize: d.ObjectSize, Format: d.Format, Key: d.Key, Value: d.Value}
 }
 
-// is tells whether j does what d asks for.
-func (d DiskImport) is(j Job) bool {
+// checkJob is ErrExists for a job that does not do what d asks for.
+func (d DiskImport) checkJob(j Job) error {
 	o := j.Course.Order
-	return j.Source == d.Source.String() && o == d.order(o.Snap)
+	if j.Source == d.Source.String() && o == d.order(o.Snap) {
+		return nil
+	}
+	return wrap(opImport, d.subject(), fault.Newf(ErrExists, "job %s makes it, of %s and otherwise than this", j.ID, j.Source))
 }
+
+func (d DiskImport) subject() string { return d.Source.String() + " to " + d.Image.String() }
 
 // StartImport queues the making of an image of a file that is in the cluster: WorkJobs
 // of the image's pool does it, with the same Opener. The image has a name of its own
@@ -53,25 +58,26 @@ func (d DiskImport) is(j Job) bool {
 //
 // Similar To: rbd export <source> file; qemu-img convert -O raw file rbd:<spec>
 func (m *Images) StartImport(ctx context.Context, d DiskImport, open Opener) (Job, error) {
-	subject := d.Source.String() + " to " + d.Image.String()
 	err := checkCreate(d.Image, d.Size, d.ObjectSize)
 	if err == nil {
 		err = d.Source.validate()
 	}
 	if err != nil {
-		return Job{}, wrap(opImport, subject, err)
+		return Job{}, wrap(opImport, d.subject(), err)
 	}
 	if there, err := m.active(ctx, opImport, d.Image); err != nil || there.ID != "" {
-		if err == nil && !d.is(there) {
-			err = wrap(opImport, subject, fault.Newf(ErrExists, "job %s makes it, of %s and otherwise than this", there.ID, there.Source))
+		if err == nil {
+			err = d.checkJob(there)
 		}
 		return there, err
 	}
-	job, err := callRead(ctx, m.cluster, opImport, subject, func(s *scope) (Job, error) { return s.importable(d, open) })
+	job, err := callRead(ctx, m.cluster, opImport, d.subject(), func(s *scope) (Job, error) { return s.importable(d, open) })
 	if err != nil {
 		return Job{}, err
 	}
-	_, err = m.queue(ctx, d.Image.Pool, &job)
+	if _, err = m.queue(ctx, d.Image.Pool, &job); err == nil {
+		err = d.checkJob(job)
+	}
 	return job, err
 }
 

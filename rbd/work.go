@@ -70,7 +70,7 @@ func (w *working) see(ctx context.Context, j Job) {
 		}
 		return
 	}
-	if j.Kind == opImport && w.opener == nil {
+	if !w.can(j) {
 		return
 	}
 	w.mu.Lock()
@@ -111,6 +111,17 @@ func (w *working) note(j Job, err error) {
 	if err != nil && !errors.As(err, &held) && !errors.Is(err, ErrNotFound) {
 		w.images.cluster.log.Warn("a job was left for later", "job", j.ID, "kind", j.Kind, "error", err)
 	}
+}
+
+// can tells whether this process knows how to do a job.
+func (w *working) can(j Job) bool {
+	switch j.Kind {
+	case opFlatten, opMigrate:
+		return true
+	case opImport:
+		return w.opener != nil
+	}
+	return false // of a later version
 }
 
 // op is what is recorded at a job while somebody is at it.

@@ -5,6 +5,9 @@
 //	store := glance.Store{Images: rbd.NewImages(cluster), Pool: "images"}
 //	done, err := store.Import(ctx, id, file, glance.ImportOptions{})
 //
+// OpenDisk reads what is in an image of another format, qcow2, for a job that makes a
+// volume of it: after a look at its header, and without ever opening another file.
+//
 // It writes what glance_store's own driver writes (glance_store/_drivers/rbd.py,
 // add), so Glance can serve such an image once its location is registered. It
 // does not talk to Glance.

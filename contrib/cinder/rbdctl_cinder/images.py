@@ -1,8 +1,8 @@
 """Image data between Glance and volumes.
 
 A RAW image that Glance has in the same cluster is cloned, and a qcow2 one is
-converted there, by a job of the sidecar's. Any other RAW image is streamed into
-the volume, without a file on this host. What else is not RAW has to be
+converted there, by a job of the sidecar's. Any other RAW image is streamed
+into the volume, without a file on this host. What else is not RAW has to be
 converted, and what is to be encrypted has to be encrypted, by qemu-img in a
 file in Cinder's image_conversion_dir, as with every driver.
 """
