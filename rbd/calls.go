@@ -4,19 +4,58 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // calls bounds the native calls in flight. An abandoned call counts until the
 // library returns from it.
 type calls struct {
-	slots     chan struct{}
-	running   sync.WaitGroup
-	abandoned atomic.Int64
+	slots   chan struct{}
+	running sync.WaitGroup
+	mu      sync.Mutex
+	begun   map[*flight]struct{}
 }
 
-func newCalls(limit int) *calls { return &calls{slots: make(chan struct{}, limit)} }
+// flight is a call that has not returned.
+type flight struct{ letGo time.Time } // zero while its caller waits
+
+func newCalls(limit int) *calls {
+	return &calls{slots: make(chan struct{}, limit), begun: map[*flight]struct{}{}}
+}
+
+func (c *calls) begin() *flight {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := &flight{}
+	c.begun[f] = struct{}{}
+	return f
+}
+
+func (c *calls) end(f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.begun, f)
+}
+
+func (c *calls) abandon(f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.letGo = time.Now()
+}
+
+// abandoned counts the calls that their callers have let go, and tells for how long
+// the oldest of them has not returned since.
+func (c *calls) abandoned() (n int, oldest time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for f := range c.begun {
+		if !f.letGo.IsZero() {
+			n++
+			oldest = max(oldest, time.Since(f.letGo))
+		}
+	}
+	return n, oldest
+}
 
 // admit waits for a slot. When ctx ends first nothing was started.
 func (c *calls) admit(ctx context.Context) error {
@@ -59,13 +98,14 @@ func doAdmitted[T any](ctx context.Context, c *calls, fn func() (T, error), disc
 	// Unbuffered on purpose: a value is either received or discarded, never both
 	// and never neither.
 	done := make(chan result)
+	f := c.begin()
 	go func() {
 		defer c.release()
 		v, err := fn()
+		c.end(f)
 		select {
 		case done <- result{v, err}:
 		case <-ctx.Done():
-			c.abandoned.Add(-1)
 			if err == nil && discard != nil {
 				discard(v)
 			}
@@ -76,7 +116,7 @@ func doAdmitted[T any](ctx context.Context, c *calls, fn func() (T, error), disc
 	case r := <-done:
 		return r.value, r.err
 	case <-ctx.Done():
-		c.abandoned.Add(1)
+		c.abandon(f)
 		var zero T
 		return zero, fmt.Errorf("%w: %w", ErrOutcomeUnknown, context.Cause(ctx))
 	}

@@ -22,8 +22,8 @@ func TestAbandonedCallKeepsItsSlot(t *testing.T) {
 		if !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, errStop) {
 			t.Errorf("abandoned call = %v, want outcome unknown because %v", err, errStop)
 		}
-		if n := c.abandoned.Load(); n != 1 {
-			t.Errorf("%d abandoned calls are counted, want 1", n)
+		if n, since := c.abandoned(); n != 1 || since != 0 {
+			t.Errorf("%d abandoned calls are counted, since %s, want 1, just now", n, since)
 		}
 
 		waiting, cancelWaiting := context.WithTimeout(t.Context(), time.Second)
@@ -33,12 +33,15 @@ func TestAbandonedCallKeepsItsSlot(t *testing.T) {
 			t.Errorf("call without a slot = %v, want unavailable: nothing was started", err)
 		}
 
+		if n, since := c.abandoned(); n != 1 || since != time.Second {
+			t.Errorf("%d abandoned calls are counted, since %s, want 1, for a second", n, since)
+		}
 		close(finish)
 		if v := <-discarded; v != 7 {
 			t.Errorf("discarded %d, want 7", v)
 		}
 		c.running.Wait()
-		if n := c.abandoned.Load(); n != 0 {
+		if n, _ := c.abandoned(); n != 0 {
 			t.Errorf("%d abandoned calls are counted after they returned", n)
 		}
 		if v, err := do(t.Context(), c, func() (int, error) { return 8, nil }, nil); v != 8 || err != nil {

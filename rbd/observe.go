@@ -25,5 +25,14 @@ func (c *Cluster) observed(op string, start time.Time, err error) error {
 // Calls counts the native calls in flight, and among them those that their
 // callers have let go.
 func (c *Cluster) Calls() (inFlight, abandoned int) {
-	return len(c.calls.slots), int(c.calls.abandoned.Load())
+	n, _ := c.calls.abandoned()
+	return len(c.calls.slots), n
+}
+
+// Stuck is how long ago the oldest of the calls was let go that have not returned;
+// zero when there is none. Each wait in a call is bounded by the OpTimeout: one that is
+// stuck for many of these will not return.
+func (c *Cluster) Stuck() time.Duration {
+	_, oldest := c.calls.abandoned()
+	return oldest
 }

@@ -16,16 +16,7 @@ import (
 // and finds it by itself, at first and after an outage.
 func TestClusterAway(t *testing.T) {
 	l := labtest.Lab(t, lab.Options{NoLibvirt: true})
-	admin, err := rbd.Dial(t.Context(), rbd.Config{ConfFile: l.ConfFile(), Entity: "client.admin"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := admin.MonCommand(t.Context(), []byte(`{"prefix":"osd pool create","pool":"volumes","pg_num":8}`)); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Close(); err != nil {
-		t.Fatal(err)
-	}
+	makePool(t, l)
 	down(t, l)
 	r := start(t, func(c *Config) {
 		c.Cluster = rbd.Config{
@@ -44,6 +35,21 @@ func TestClusterAway(t *testing.T) {
 	up(t, l)
 	r.isBack()
 	r.wants(http.StatusOK, http.MethodPut, path, map[string]any{"size_bytes": mib})
+}
+
+// makePool makes the pool volumes of a lab.
+func makePool(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	admin, err := rbd.Dial(t.Context(), rbd.Config{ConfFile: l.ConfFile(), Entity: "client.admin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.MonCommand(t.Context(), []byte(`{"prefix":"osd pool create","pool":"volumes","pg_num":8}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // isAway demands what a sidecar without a cluster says.

@@ -33,6 +33,7 @@ type Config struct {
 	RequestTimeout time.Duration // bound on a request, but for content on its way; zero means 60s
 	DrainTimeout   time.Duration // what runs when a stop is asked for may go on so long; zero means 30s
 	PurgeInterval  time.Duration // between two purges of the trash; zero means 60s
+	StuckTime      time.Duration // a call of librbd that has not returned so long after it was let go never will; zero means 5m
 	PurgeLimit     int           // images that one purge removes at most; zero means 50
 	Jobs           int           // worked on at a time; zero means 2
 
@@ -57,6 +58,7 @@ func (c Config) withDefaults() Config {
 	c.RequestTimeout = cmp.Or(c.RequestTimeout, DefaultRequestTimeout)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
 	c.PurgeInterval = cmp.Or(c.PurgeInterval, DefaultPurgeInterval)
+	c.StuckTime = cmp.Or(c.StuckTime, 5*time.Minute)
 	c.PurgeLimit = cmp.Or(c.PurgeLimit, 50)
 	c.Jobs = cmp.Or(c.Jobs, 2)
 	c.Cluster.MaxCalls = cmp.Or(c.Cluster.MaxCalls, 32)
@@ -68,7 +70,7 @@ func (c Config) validate() error {
 	if c.MaxRequests < 1 || c.PurgeLimit < 1 || c.Jobs < 1 {
 		errs = append(errs, fault.New(fault.ErrInvalid, "a limit is less than 1"))
 	}
-	if c.RequestTimeout < 0 || c.DrainTimeout < 0 || c.PurgeInterval < 0 || c.Delay < 0 {
+	if c.RequestTimeout < 0 || c.DrainTimeout < 0 || c.PurgeInterval < 0 || c.StuckTime < 0 || c.Delay < 0 {
 		errs = append(errs, fault.New(fault.ErrInvalid, "a time is negative"))
 	}
 	if c.Depth.Soft < 0 || c.Depth.Hard < 0 {

@@ -73,6 +73,16 @@ func (l *link) take() (*backend, error) {
 	return l.current, nil
 }
 
+// stuck is rbd.Cluster.Stuck of the present connection.
+func (l *link) stuck() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.current == nil {
+		return 0
+	}
+	return l.current.cluster.Stuck()
+}
+
 func (l *link) release(b *backend) {
 	if b == nil {
 		return

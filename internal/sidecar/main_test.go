@@ -35,7 +35,8 @@ type running struct {
 	client         *http.Client
 	log            *logBuffer
 	wantStop       error        // what Run is to return
-	stop           func() error // what Run returned; to be called as often as one likes
+	stop           func() error // ends Run, and is what it returned
+	ended          chan struct{}
 }
 
 // start runs a server on the cluster of the tests, with one pool for volumes and
@@ -78,12 +79,17 @@ func another(t *testing.T, edit ...func(*Config)) *running {
 	r.client = &http.Client{Transport: transport}
 
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	r.stop = sync.OnceValue(func() error {
+	r.ended = make(chan struct{})
+	var returned error
+	go func() {
+		defer close(r.ended)
+		returned = server.Run(ctx)
+	}()
+	r.stop = func() error {
 		cancel()
-		return <-ended
-	})
+		<-r.ended
+		return returned
+	}
 	t.Cleanup(func() {
 		if err := r.stop(); !errors.Is(err, r.wantStop) {
 			t.Errorf("Run = %v", err)
@@ -95,9 +101,8 @@ func another(t *testing.T, edit ...func(*Config)) *running {
 	})
 	r.eventually("the socket answers", func() bool {
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("Run = %v", err)
+		case <-r.ended:
+			t.Fatalf("Run = %v", returned)
 		default:
 		}
 		conn, err := net.Dial("unix", r.socket)

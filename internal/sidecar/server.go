@@ -52,7 +52,7 @@ const settleTime = 2 * time.Second
 //
 // It starts without a cluster that does not answer. What does not go away by
 // itself is an error: a ceph.conf or keyring that is not there, a socket that
-// another process serves.
+// another process serves, a call of librbd that never returns.
 func (s *Server) Run(ctx context.Context) error {
 	at, err := listen(s.cfg)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Server) Run(ctx context.Context) error {
 		at.close()
 		return err
 	}
-	ended := make(chan error, 2)
+	ended := make(chan error, 3)
 	fronts := []*front{s.serve(at.api, handler, ended)}
 	if at.status != nil {
 		fronts = append(fronts, s.serve(at.status, s.statusHandler(), ended))
@@ -79,6 +79,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopBackground()
 	var chores group
 	s.startChores(background, &chores) //nolint:contextcheck // they end after what ctx asks to stop has begun to
+	chores.run(func() { s.watchCalls(background, ended) })
 	s.notify.ready()
 	select {
 	case <-ctx.Done():

@@ -78,16 +78,7 @@ func noTrash(t *testing.T, pool string) bool {
 // or too much.
 func TestOSDKilled(t *testing.T) {
 	l := labtest.Lab(t, lab.Options{NoLibvirt: true, OSDs: 3})
-	admin, err := rbd.Dial(t.Context(), rbd.Config{ConfFile: l.ConfFile(), Entity: "client.admin"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := admin.MonCommand(t.Context(), []byte(`{"prefix":"osd pool create","pool":"volumes","pg_num":8}`)); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Close(); err != nil {
-		t.Fatal(err)
-	}
+	makePool(t, l)
 	r := start(t, func(c *Config) {
 		c.Cluster = rbd.Config{ConfFile: l.ConfFile(), Entity: "client.admin"}
 		c.Pool, c.ImagePool = "volumes", "volumes"

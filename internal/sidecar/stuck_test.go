@@ -1,0 +1,35 @@
+package sidecar
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"rbdctl/internal/fault"
+	"rbdctl/internal/lab"
+	"rbdctl/internal/lab/labtest"
+	"rbdctl/rbd"
+)
+
+// TestStuckCall: a server of which a call does not return ends by itself, in bounded
+// time, and says why.
+func TestStuckCall(t *testing.T) {
+	l := labtest.Lab(t, lab.Options{NoLibvirt: true, OSDs: 1})
+	makePool(t, l)
+	r := start(t, func(c *Config) {
+		c.Cluster = rbd.Config{ConfFile: l.ConfFile(), Entity: "client.admin", OpTimeout: 20 * time.Second}
+		c.Pool, c.ImagePool = "volumes", "volumes"
+		c.RequestTimeout, c.StuckTime, c.DrainTimeout = time.Second, 2*time.Second, time.Second
+	})
+	r.isBack()
+	r.wantStop = fault.ErrUnavailable
+	kill(t, l, "osd.0")
+	if p := r.do(http.MethodGet, "/v1/volumes", nil); p.kind() != "unavailable" {
+		t.Errorf("GET = %d %s", p.status, p.text)
+	}
+	select {
+	case <-r.ended:
+	case <-time.After(15 * time.Second): // before the call returns
+		t.Error("the server goes on")
+	}
+}
