@@ -145,7 +145,7 @@ func TestSidecarKilledAtEveryCall(t *testing.T) {
 			var group errgroup.Group
 			group.SetLimit(workers / 2)
 			var over atomic.Bool
-			stride := number(t, "RBDCTL_TEST_STRIDE", 5)
+			stride := number(t, "RBDCTL_TEST_STRIDE", 10)
 			for n := 1; n < 400 && !over.Load(); n += stride {
 				group.Go(func() error {
 					if over.Load() {

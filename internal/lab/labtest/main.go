@@ -47,8 +47,11 @@ func Main(m *testing.M, opts ...Option) {
 	os.Exit(code)
 }
 
-// goroutines names those that go on although all tests have ended.
-func goroutines() error { return goleak.Find() }
+// goroutines names those that go on although all tests have ended. Those that wait for
+// the daemons of a lab may: a lab can outlive the process that has brought it up.
+func goroutines() error {
+	return goleak.Find(goleak.IgnoreAnyFunction("rbdctl/internal/lab.(*Lab).spawn.func1"))
+}
 
 // suite is what the tests of one package share.
 type suite struct {
