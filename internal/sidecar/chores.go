@@ -11,8 +11,10 @@ import (
 	"rbdctl/rbd"
 )
 
-// startChores begins what goes on in the background until ctx ends.
-func (s *Server) startChores(ctx context.Context, chores *group) {
+// startChores begins what goes on in the background until ctx ends; ended is told why
+// the server has to end.
+func (s *Server) startChores(ctx context.Context, chores *group, ended chan<- error) {
+	chores.run(func() { s.watchCalls(ctx, ended) })
 	chores.run(func() { s.link.keepTrying(ctx) })
 	chores.run(func() { s.notify.watchdog(ctx) })
 	chores.run(func() { s.every(ctx, s.cfg.PurgeInterval, s.deleted, s.purgeTrash) })

@@ -78,8 +78,7 @@ func (s *Server) Run(ctx context.Context) error {
 	background, stopBackground := context.WithCancel(s.hard)
 	defer stopBackground()
 	var chores group
-	s.startChores(background, &chores) //nolint:contextcheck // they end after what ctx asks to stop has begun to
-	chores.run(func() { s.watchCalls(background, ended) })
+	s.startChores(background, &chores, ended) //nolint:contextcheck // they end after what ctx asks to stop has begun to
 	s.notify.ready()
 	select {
 	case <-ctx.Done():
