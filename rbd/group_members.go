@@ -142,12 +142,16 @@ func (s *scope) settleMember(ioctx *ioContext, i *intent) error {
 	if err != nil {
 		return err
 	}
+	in, err := s.groupOf(ioctx, i.spec)
+	if err != nil || in.Group != "" && in != g {
+		return ignore(err, syscall.ENOENT) // it is gone, or another group's: nothing was begun
+	}
 	if i.record.Op == opJoin {
 		err = s.rejoin(ioctx, g, i.spec)
 	} else {
 		err = s.leaveGroup(ioctx, g, i.spec)
 	}
-	return ignore(err, syscall.ENOENT) // one of the two is gone
+	return ignore(err, syscall.ENOENT) // the group is gone
 }
 
 // leaveGroup takes an image out of its group, which may be of another pool.
