@@ -5,18 +5,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"rbdctl/internal/lab/labtest"
 )
@@ -43,38 +40,7 @@ func TestImportKilled(t *testing.T) {
 		alone.volumes = labtest.FreshPool(t)
 		free <- importer{&alone, image, sum}
 	}
-	var struck atomic.Int64
-	var over atomic.Bool
-	var group errgroup.Group
-	strike := func(how string) {
-		i := <-free
-		group.Go(func() error {
-			defer func() { free <- i }()
-			killed, err := i.strike(how)
-			if killed {
-				struck.Add(1)
-			} else if strings.HasPrefix(how, "RBDCTL_FAILPOINT_KILL=") {
-				over.Store(true) // it has no such point
-			}
-			return err
-		})
-	}
-	stride := number(t, "RBDCTL_TEST_STRIDE", 60)
-	for n := 1 + rand.N(stride); n < 2000 && !over.Load(); n += stride {
-		strike(fmt.Sprintf("RBDCTL_FAILPOINT_KILL=%d", n))
-	}
-	for range number(t, "RBDCTL_TEST_INSIDE", 2) {
-		for _, call := range []string{"rbd_create4", "rbd_write", "rbd_flush", "rbd_metadata_set", "rbd_rename"} {
-			strike("RBDCTL_FAILPOINT_KILL_IN=" + call + ":" + rand.N(20*time.Millisecond).String())
-		}
-	}
-	if err := group.Wait(); err != nil {
-		t.Error(err)
-	}
-	t.Logf("struck %d times", struck.Load())
-	if struck.Load() < 8 {
-		t.Error("hardly a strike: the failpoints are not where the calls are")
-	}
+	strikeJobs(t, free, importer.strike, "rbd_create4", "rbd_write", "rbd_flush", "rbd_metadata_set", "rbd_rename")
 	for range cap(free) {
 		i := <-free
 		i.fsck(t)

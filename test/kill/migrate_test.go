@@ -36,14 +36,27 @@ func TestMigrationKilled(t *testing.T) {
 		from.volumes, to.volumes = labtest.FreshPool(t), labtest.FreshPool(t)
 		lanes <- lane{t, &from, &to}
 	}
+	strikeJobs(t, lanes, lane.strike, "rbd_create4", "rbd_write", "rbd_snap_create", "rbd.trash_add", "rbd_rename")
+	for range cap(lanes) {
+		l := <-lanes
+		l.to.fsck(t)
+		l.from.fsck(t)
+		l.emptied()
+	}
+}
+
+// strikeJobs strikes at the native calls of a job (each of them with
+// RBDCTL_TEST_STRIDE=1), and inside some of them, in as many places at a time as there are.
+func strikeJobs[P any](t *testing.T, places chan P, strikeAt func(P, string) (bool, error), inside ...string) {
+	t.Helper()
 	var struck atomic.Int64
 	var over atomic.Bool
 	var group errgroup.Group
 	strike := func(how string) {
-		l := <-lanes
+		place := <-places
 		group.Go(func() error {
-			defer func() { lanes <- l }()
-			killed, err := l.strike(how)
+			defer func() { places <- place }()
+			killed, err := strikeAt(place, how)
 			if killed {
 				struck.Add(1)
 			} else if strings.HasPrefix(how, "RBDCTL_FAILPOINT_KILL=") {
@@ -57,7 +70,7 @@ func TestMigrationKilled(t *testing.T) {
 		strike(fmt.Sprintf("RBDCTL_FAILPOINT_KILL=%d", n))
 	}
 	for range number(t, "RBDCTL_TEST_INSIDE", 2) {
-		for _, call := range []string{"rbd_create4", "rbd_write", "rbd_snap_create", "rbd.trash_add", "rbd_rename"} {
+		for _, call := range inside {
 			strike("RBDCTL_FAILPOINT_KILL_IN=" + call + ":" + rand.N(20*time.Millisecond).String())
 		}
 	}
@@ -67,12 +80,6 @@ func TestMigrationKilled(t *testing.T) {
 	t.Logf("struck %d times", struck.Load())
 	if struck.Load() < 8 {
 		t.Error("hardly a strike: the failpoints are not where the calls are")
-	}
-	for range cap(lanes) {
-		l := <-lanes
-		l.to.fsck(t)
-		l.from.fsck(t)
-		l.emptied()
 	}
 }
 
