@@ -35,7 +35,7 @@ func groups() []request {
 // which an image is gone.
 func TestDeletedWhileItJoins(t *testing.T) {
 	s := newStage(t)
-	other := s.serveWith(t, []string{"--purge-interval", "2s"})
+	other := s.tidy(t)
 	no := func(*family) string { return "" }
 	alone := func(f *family) map[string]int { return map[string]int{f.made: size} }
 	remove := request{method: http.MethodDelete, path: (*family).sourcePath, body: no, accept: []int{http.StatusNoContent}, want: alone, also: listsAll}

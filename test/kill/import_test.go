@@ -42,9 +42,8 @@ func TestImportKilled(t *testing.T) {
 	}
 	strikeJobs(t, free, importer.strike, "rbd_create4", "rbd_write", "rbd_flush", "rbd_metadata_set", "rbd_rename")
 	for range cap(free) {
-		i := <-free
-		i.fsck(t)
-		lane{t, i.stage, i.stage}.emptied()
+		alone := (<-free).stage
+		lane{t, alone, alone}.emptied()
 	}
 }
 

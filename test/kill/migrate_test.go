@@ -38,10 +38,7 @@ func TestMigrationKilled(t *testing.T) {
 	}
 	strikeJobs(t, lanes, lane.strike, "rbd_create4", "rbd_write", "rbd_snap_create", "rbd.trash_add", "rbd_rename")
 	for range cap(lanes) {
-		l := <-lanes
-		l.to.fsck(t)
-		l.from.fsck(t)
-		l.emptied()
+		(<-lanes).emptied()
 	}
 }
 
@@ -83,16 +80,17 @@ func strikeJobs[P any](t *testing.T, places chan P, strikeAt func(P, string) (bo
 	}
 }
 
-// emptied deletes the volumes, and fails the test unless nothing is left but the list
-// of jobs, which keeps those that ended for ten minutes.
+// emptied fails the test if something was left half done. It then deletes the volumes;
+// nothing may be left but the list of jobs, which keeps those that ended for ten minutes.
 func (l lane) emptied() {
-	c := l.to.serve(l.T)
+	c, there := l.to.tidy(l.T), l.from.tidy(l.T)
+	l.to.fsck(l.T)
+	l.from.fsck(l.T)
 	list := c.must(l, http.MethodGet, "/v1/volumes", "", http.StatusOK)
 	volumes, _ := list.body["volumes"].([]any)
 	for _, v := range volumes {
 		c.must(l, http.MethodDelete, "/v1/volumes/"+v.(map[string]any)["id"].(string), "", http.StatusNoContent)
 	}
-	there := l.from.serve(l.T)
 	var left []string
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
 		for _, c := range []*sidecar{c, there} {

@@ -138,7 +138,7 @@ func changes() []request {
 // volumes are deleted, and nothing may be left.
 func TestSidecarKilledAtEveryCall(t *testing.T) {
 	s := newStage(t)
-	other := s.serve(t)
+	other := s.tidy(t)
 	for _, r := range requests() {
 		t.Run(strings.ReplaceAll(r.name, " ", "-"), func(t *testing.T) {
 			var struck atomic.Int64
@@ -164,7 +164,7 @@ func TestSidecarKilledAtEveryCall(t *testing.T) {
 				t.Error(err)
 			}
 			t.Logf("struck %d times", struck.Load())
-			if struck.Load() < 3 {
+			if struck.Load() < 2 { // a group is deleted by fewer than 20 calls
 				t.Error("hardly a strike: the failpoints are not where the calls are")
 			}
 		})
@@ -178,7 +178,7 @@ func TestSidecarKilledAtEveryCall(t *testing.T) {
 // strikes of a kind there are.
 func TestSidecarKilledInsideCalls(t *testing.T) {
 	s := newStage(t)
-	other := s.serve(t)
+	other := s.tidy(t)
 	for _, r := range append(requests(), groupSnapshots()...) {
 		t.Run(strings.ReplaceAll(r.name, " ", "-"), func(t *testing.T) {
 			s.strikeInside(t, other, r, r)
