@@ -84,6 +84,32 @@ func TestGroup(t *testing.T) {
 	s.must(s.images.DeleteGroup(t.Context(), other))
 }
 
+// TestTakeOverOfAMember: what a dead process had begun with an image and a group is
+// carried out, unless the image is in another group: then nothing was begun.
+func TestTakeOverOfAMember(t *testing.T) {
+	s := inPool(t)
+	g, other := s.grouped("g", "a", "b", "c"), s.grouped("other")
+	s.blank("d")
+	for image, deed := range map[string]rbd.Deed{
+		"a": {Op: "group leave", Other: g.String()},
+		"b": {Op: "group leave", Other: other.String()},
+		"c": {Op: "group join", Other: other.String()},
+		"d": {Op: "group join", Other: other.String()},
+	} {
+		rbd.LeaveDeed(t, s.images, s.image(image), deed, "127.0.0.1:0/14")
+	}
+	for _, image := range []string{"a", "b", "c", "d"} { // whoever comes next
+		_, err := s.images.Extend(t.Context(), s.image(image), 16<<20)
+		s.must(err)
+	}
+	if got, too := s.members(g), s.members(other); !slices.Equal(got, []string{"b", "c"}) || !slices.Equal(too, []string{"d"}) {
+		t.Errorf("members = %v and %v, want b, c and d", got, too)
+	}
+	if left := s.journal(); left != "" {
+		t.Errorf("left %s", left)
+	}
+}
+
 // TestDeleteOfAMember: librbd never removes an image that is in a group.
 func TestDeleteOfAMember(t *testing.T) {
 	s := inPool(t)
