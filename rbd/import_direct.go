@@ -43,7 +43,7 @@ const directFeatures = plainFeatures &^ librbd.FeatureDataPool
 // goldenHints say of the content of an image that it is written once and read in runs:
 // by those who boot of it, and by librbd, which copies whole objects up. BlueStore then
 // has a checksum for each 64 KiB, not for each 4 (ceph src/os/bluestore/BlueStore.cc,
-// _choose_write_options), an eighth less work for an OSD. rados bench gives the like.
+// _choose_write_options), which spares OSDs work (decision 0006). rados bench gives the like.
 const goldenHints = rados.AllocHintSequentialWrite | rados.AllocHintSequentialRead | rados.AllocHintImmutable
 
 // direct tells whether an image that was just made can be filled directly.
