@@ -108,6 +108,8 @@ func hasMembers(n int) func(*stage, *family) error {
 }
 
 // listsAll tells whether the group of a family knows just those volumes that it lists.
+// Both are asked for again as long as they differ: what was begun at the group may be
+// ended in between.
 func listsAll(s *stage, f *family) error {
 	key := "name_group-" + f.group
 	file := filepath.Join(s.TempDir(), key)
@@ -116,12 +118,15 @@ func listsAll(s *stage, f *family) error {
 	if err != nil {
 		return err
 	}
-	keys := string(labtest.Tool(s, "rados", "-p", s.volumes, "listomapkeys", "rbd_group_header."+string(id[4:])))
-	list := s.rbd("group", "image", "ls", s.volumes+"/group-"+f.group)
-	if knows, lists := strings.Count(keys, "image_"), strings.Count(list, "volume-"); knows != lists {
-		return fmt.Errorf("group %s knows %d volumes, and lists %d", f.group, knows, lists)
+	var knows, lists int
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(time.Second) {
+		keys := string(labtest.Tool(s, "rados", "-p", s.volumes, "listomapkeys", "rbd_group_header."+string(id[4:])))
+		list := s.rbd("group", "image", "ls", s.volumes+"/group-"+f.group)
+		if knows, lists = strings.Count(keys, "image_"), strings.Count(list, "volume-"); knows == lists {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("group %s knows %d volumes, and lists %d", f.group, knows, lists)
 }
 
 func noGroup(s *stage, f *family) error {
