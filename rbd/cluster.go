@@ -74,7 +74,8 @@ type Cluster struct {
 
 	dialing singleflight.Group
 	mu      sync.Mutex
-	current *session // nil after Close, or while a lost connection is not yet replaced
+	current *session   // nil after Close, or while a lost connection is not yet replaced
+	retired []*session // given up, and not yet fenced
 	parents parents
 	closed  bool
 }
@@ -187,17 +188,6 @@ func (c *Cluster) redial() (any, error) {
 	return nil, nil
 }
 
-// retire makes the next call use a new connection instead of ses.
-func (c *Cluster) retire(ses *session) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.current == ses {
-		c.log.Warn("connection was lost or blocklisted; the next call makes a new one", "address", ses.address)
-		c.current = nil
-		ses.release()
-	}
-}
-
 // call runs fn as one native call of c: the attempt of op on subject. The
 // handles that fn opens through its scope are closed, last opened first, when
 // fn returns. A failure, abandonment included, is a *fault.Error.
@@ -215,6 +205,7 @@ func lent[T any](c *Cluster, fn func(*scope) (T, error)) func() (T, error) {
 			return value, err
 		}
 		s := &scope{ses: ses}
+		c.fenceRetired(s)
 		defer func() {
 			err = errors.Join(err, s.close())
 			if ses.lost(err) {

@@ -222,7 +222,7 @@ func TestEnsureAfterAnImport(t *testing.T) {
 func TestEnsureWaitsForALivingOwner(t *testing.T) {
 	s := newSpace(t)
 	v := s.image("v")
-	rbd.LeaveIntent(t, s.images, v, "", "", true) // by this very process, lock held
+	rbd.LeaveIntent(t, s.images, v, "", "", true)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err := s.images.Ensure(ctx, rbd.Want{Image: v, Size: 4 << 20})

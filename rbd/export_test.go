@@ -3,6 +3,7 @@ package rbd
 import (
 	"context"
 	"encoding/binary"
+	"os"
 	"testing"
 	"time"
 
@@ -35,9 +36,25 @@ func HoldOpen(t *testing.T, m *Images, spec ImageSpec) (release func()) {
 	}
 }
 
+// Hold keeps a call of c from ending until end is called.
+func Hold(t *testing.T, c *Cluster) (end func()) {
+	t.Helper()
+	begun, over, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = call(t.Context(), c, "hold", "", func(*scope) (struct{}, error) {
+			close(begun)
+			<-over
+			return struct{}{}, nil
+		})
+	}()
+	<-begun
+	return func() { close(over); <-ended }
+}
+
 // LeaveIntent makes an intent as a process would that then dies, whose librados
-// instance had the address dead; without one the owner is this process. The lock
-// is held by the connection of m if held says so.
+// instance had the address dead; without one the owner is a process that lives, the one
+// that began this one. The lock is held by the connection of m if held says so.
 func LeaveIntent(t *testing.T, m *Images, spec ImageSpec, made, dead string, held bool) {
 	t.Helper()
 	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
@@ -46,9 +63,11 @@ func LeaveIntent(t *testing.T, m *Images, spec ImageSpec, made, dead string, hel
 			return err
 		}
 		i.record.Made = made
-		if dead != "" {
-			i.record.Owner.Started = "0" // no process has this one
-			i.record.Owner.Address = dead
+		if o := &i.record.Owner; dead != "" {
+			o.Started, o.Address = "0", dead // no process has this one
+		} else {
+			o.PID = os.Getppid()
+			o.Started, _ = startTime(o.PID)
 		}
 		if err := i.made(made); err != nil || held {
 			return err
@@ -115,6 +134,26 @@ func LeaveMade(t testing.TB, m *Images, spec ImageSpec, d Deed, made, address st
 		i.record.Owner.Address = address
 		i.record.Made = made
 		if err := i.write("leave"); err != nil {
+			return err
+		}
+		return i.unlock()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// LeaveOwn makes the intent of d as this process does that is then done, without an
+// answer, on the connection address; the lock is still held if held says so.
+func LeaveOwn(t testing.TB, m *Images, spec ImageSpec, d Deed, address string, held bool) {
+	t.Helper()
+	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
+		i, err := s.beginDeed(d, spec)
+		if err != nil {
+			return err
+		}
+		i.record.Owner.Address = address
+		if err := i.write("leave"); err != nil || held {
 			return err
 		}
 		return i.unlock()

@@ -13,7 +13,7 @@ import (
 )
 
 // TestFenceLasts: a dead client is kept out for an hour, one that may only be
-// stalled for a year.
+// stalled for a year, also when somebody has blocklisted it for less before.
 func TestFenceLasts(t *testing.T) {
 	s := newSpace(t)
 	for _, tt := range []struct {
@@ -23,24 +23,36 @@ func TestFenceLasts(t *testing.T) {
 		{false, 50 * time.Minute},
 		{true, 300 * 24 * time.Hour},
 	} {
-		address := fmt.Sprintf("127.0.0.1:0/%d", rand.Uint32()) // kept out by nobody yet
-		s.must(rbd.Fence(t, s.images, address, tt.stalled))
-		entries, found := blocklist(t), false
-		for _, e := range entries {
-			if e.Addr != address {
-				continue
+		for _, before := range []string{"", "60", "7200"} {
+			address := someAddress()
+			if before != "" {
+				labtest.Ceph(t, "osd", "blocklist", "add", address, before)
 			}
-			found = true
-			until, err := time.Parse("2006-01-02T15:04:05.999999-0700", e.Until)
-			s.must(err)
-			if time.Until(until) < tt.atLeast {
-				t.Errorf("%s is kept out until %s, want %s at least", address, e.Until, tt.atLeast)
+			s.must(rbd.Fence(t, s.images, address, tt.stalled))
+			if until := keptOut(t, address); until < tt.atLeast {
+				t.Errorf("blocklisted for %q seconds before, and stalled %t: kept out for %s, want %s", before, tt.stalled, until, tt.atLeast)
 			}
-		}
-		if !found {
-			t.Errorf("%s is not kept out: %v", address, entries)
 		}
 	}
+}
+
+// someAddress is the address of a client that nobody keeps out yet.
+func someAddress() string { return fmt.Sprintf("127.0.0.1:0/%d", rand.Uint32()) }
+
+// keptOut is for how long a client is still blocklisted.
+func keptOut(t *testing.T, address string) time.Duration {
+	t.Helper()
+	for _, e := range blocklist(t) {
+		if e.Addr != address {
+			continue
+		}
+		until, err := time.Parse("2006-01-02T15:04:05.999999-0700", e.Until)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Until(until)
+	}
+	return 0
 }
 
 type blocked struct {

@@ -60,9 +60,24 @@ type intent struct {
 	ended  chan struct{}
 }
 
-// atWork holds the cookies of the intents that this process works under: an
-// owner in this process is alive as long as its cookie is here.
+// atWork holds the cookies of the intents that this process works under, or is about
+// to: an owner in this process is alive as long as its cookie is here.
 var atWork sync.Map //nolint:gochecknoglobals // of the process, as the process id is
+
+// atWork tells whether this process works under the intent.
+func (r record) atWork() bool {
+	_, alive := atWork.Load(r.Cookie)
+	return alive && r.Owner.same()
+}
+
+// gone tells whether nobody works under the intent any more, as far as can be known
+// here.
+func (r record) gone() bool {
+	if r.Owner.same() {
+		return !r.atWork()
+	}
+	return r.Owner.dead()
+}
 
 // heldError says that another operation on the same image is under way.
 type heldError struct{ record record }
@@ -113,21 +128,28 @@ func (s *scope) beginDeed(d deed, spec ImageSpec) (*intent, error) {
 		Version: 1, deed: d, Subject: spec.String(), Owner: self(s.ses), Cookie: uuid.NewString(),
 		Since: time.Now().UTC().Truncate(time.Second),
 	}}
+	atWork.Store(i.record.Cookie, true)
+	if err := i.obtain(); err != nil {
+		atWork.Delete(i.record.Cookie)
+		return nil, err
+	}
+	i.keep()
+	if i.tookOn && (!d.makes() || !i.record.makes()) {
+		return i, i.inherit(d)
+	}
+	return i, nil
+}
+
+// obtain makes the object, or takes it over.
+func (i *intent) obtain() error {
 	for {
 		err := i.create()
 		if isErrno(err, syscall.EEXIST) {
-			if err = i.takeOver(); isErrno(err, syscall.ENOENT) {
-				continue // finished meanwhile
-			}
+			err = i.takeOver()
 		}
-		if err != nil {
-			return nil, err
-		}
-		i.keep()
-		if i.tookOn && (!d.makes() || !i.record.makes()) {
-			return i, i.inherit(d)
-		}
-		return i, nil
+		if !isErrno(err, syscall.ENOENT) {
+			return err
+		} // finished meanwhile
 	}
 }
 
@@ -175,7 +197,7 @@ func (i *intent) takeOver() error {
 	if fenced {
 		// The lock must be that of the record: another one is of somebody who has
 		// taken over since it was read.
-		if lockers.Cookies[0] != theirs.Cookie || !theirs.Owner.dead() {
+		if lockers.Cookies[0] != theirs.Cookie || !theirs.gone() {
 			return &heldError{*theirs}
 		}
 		if err := i.fence(*theirs); err != nil {
@@ -188,7 +210,7 @@ func (i *intent) takeOver() error {
 			return err
 		}
 	}
-	if _, alive := atWork.Load(theirs.Cookie); alive && theirs.Owner.same() {
+	if theirs.atWork() {
 		return &heldError{*theirs}
 	}
 	return i.takeFree(*theirs, fenced)
@@ -221,18 +243,16 @@ func (i *intent) takeFree(seen record, fenced bool) error {
 		i.record.deed = theirs.deed // until it is brought to an end
 	}
 	i.record.Made, i.tookOn = theirs.Made, true
-	i.before = remains{
-		made: theirs.Made, owner: theirs.Owner.Address, op: theirs.Op,
-		fenced: (fenced || !theirs.Released) && !theirs.Owner.same(),
-	}
+	i.before = remains{made: theirs.Made, owner: theirs.Owner.Address, op: theirs.Op}
 	return i.write("intent take over")
 }
 
-// fence keeps the owner of an unfinished intent from writing. This process needs
-// no fence against itself. One that is dead is fenced so that what it has sent
-// cannot arrive late; one that may be merely stalled, for good.
+// fence keeps the owner of an unfinished intent from writing. This connection needs
+// no fence against itself: what it sends arrives in order. One of a process that is
+// dead is fenced so that what it has sent cannot arrive late; one of a process that may
+// be merely stalled, or that this one gave up, for good.
 func (i *intent) fence(theirs record) error {
-	if theirs.Owner.same() {
+	if theirs.Owner.Address == i.s.ses.address {
 		return nil
 	}
 	if err := i.s.fence(theirs.Owner.Address, !theirs.Owner.dead()); err != nil {
@@ -343,7 +363,6 @@ func (i *intent) unlock() error {
 
 // keep renews the lease until the scope ends.
 func (i *intent) keep() {
-	atWork.Store(i.record.Cookie, true)
 	i.stop, i.ended = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(i.ended)

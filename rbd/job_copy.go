@@ -68,11 +68,12 @@ func (c *copying) endDeadWatches(id string) error {
 	if err != nil {
 		return err
 	}
-	watchers, err := native(c.scope, "rbd_watchers_list", img.ListWatchers)
-	if err == nil && len(watchers) > 0 {
-		if err = img.idle(); err == nil {
-			err = ignore(c.dropWatches(c.target, id), syscall.ERANGE, syscall.EOVERFLOW)
-		}
+	watchers, live, err := img.watchers()
+	switch {
+	case err == nil && len(live) > 0:
+		err = openBy(live)
+	case err == nil && len(watchers) > 0:
+		err = ignore(c.dropWatches(c.target, id), syscall.ERANGE, syscall.EOVERFLOW)
 	}
 	return errors.Join(err, img.close())
 }

@@ -144,18 +144,17 @@ func (i *intent) orphan() (bool, error) {
 	if err != nil || carried {
 		return false, err
 	}
-	if theirs.Owner.same() {
-		_, alive := atWork.Load(theirs.Cookie)
-		return !alive, nil
+	if theirs.atWork() {
+		return false, nil
 	}
-	if theirs.Released || theirs.Owner.dead() {
+	if theirs.Released || theirs.gone() {
 		return true, nil
 	}
 	last, err := native(i.s, "rados_stat", func() (rados.ObjectStat, error) { return i.ioctx.Stat(i.oid) })
 	return time.Since(last.ModTime) > given, err // each renewal is a write
 }
 
-// carried tells whether an owner holds the intent that is not known to be dead.
+// carried tells whether an owner holds the intent that is not known to be gone.
 func (i *intent) carried() (*record, bool, error) {
 	theirs, err := i.read()
 	if err != nil {
@@ -167,5 +166,5 @@ func (i *intent) carried() (*record, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return theirs, lockers.NumLockers > 0 && !theirs.Owner.dead(), nil
+	return theirs, lockers.NumLockers > 0 && !theirs.gone(), nil
 }

@@ -13,10 +13,9 @@ import (
 
 // remains are what an unfinished operation may have left under an image's name.
 type remains struct {
-	made   string // id of the image that it wrote down as its own; may be empty
-	owner  string // address of the client that was at it, and that is gone
-	op     string // that was not finished
-	fenced bool   // owner is blocklisted
+	made  string // id of the image that it wrote down as its own; may be empty
+	owner string // address of the client that was at it, and that is gone
+	op    string // that was not finished
 }
 
 // errNotOurs is why an image stays: it holds data, or snapshots, which no
@@ -26,6 +25,9 @@ var errNotOurs = fault.New(ErrExists, "an image is there that no unfinished oper
 // errWatched is why remains stay for a moment: the client that left them counts as
 // watching the image. A removal would ask it for its lock, for half a minute.
 var errWatched = fault.New(ErrInUse, "the client that was at it still counts as watching the image: try again")
+
+// errFencedWatch is errWatched when none of those that watch may write any more.
+var errFencedWatch = fmt.Errorf("%w", errWatched)
 
 // patience is how long a dead client can count as watching an image: 30 s, or
 // about one when it was fenced. A removal that asks it for its lock after all takes
@@ -41,12 +43,11 @@ const (
 // reason is errNotOurs. Nothing there is success. Everything is looked at anew
 // before each attempt to remove it.
 func (s *scope) sweepImage(ioctx *ioContext, spec ImageSpec, left remains) error {
-	begin := time.Now()
+	begin, ended := time.Now(), false
 	for deadline := begin.Add(patience); ; time.Sleep(100 * time.Millisecond) { //nolint:forbidigo // librbd has no way to wait for a watch to end
 		err := s.mayRemove(ioctx, spec, left)
-		if errors.Is(err, errWatched) && left.fenced && time.Since(begin) > fencedPatience {
-			err = s.endWatches(ioctx, spec)
-			left.fenced = false // once is enough
+		if errors.Is(err, errFencedWatch) && !ended && time.Since(begin) > fencedPatience {
+			err, ended = s.endWatches(ioctx, spec), true // once is enough
 		}
 		if errors.Is(err, errWatched) && time.Now().Before(deadline) {
 			continue
@@ -82,17 +83,20 @@ func (s *scope) mayRemove(ioctx *ioContext, spec ImageSpec, left remains) error 
 }
 
 func (o *openImage) mayRemove(left remains) error {
-	watchers, err := native(o.s, "rbd_watchers_list", o.ListWatchers)
+	watchers, live, err := o.watchers()
 	if err != nil {
 		return err
 	}
-	for _, w := range watchers {
-		if address := bareAddress(w.Addr); address != left.owner && address != o.s.ses.address {
-			return fault.Newf(ErrInUse, "the image is open by the client at %s: it stays as it is", address)
+	for _, address := range live {
+		if address != left.owner && address != o.s.ses.address {
+			return openBy([]string{address})
 		}
 	}
-	if len(watchers) > 0 {
-		return fmt.Errorf("%w (%v)", errWatched, watchers)
+	switch {
+	case len(live) > 0:
+		return fmt.Errorf("%w (%v)", errWatched, live)
+	case len(watchers) > 0:
+		return fmt.Errorf("%w (%v)", errFencedWatch, watchers)
 	}
 	id, err := native(o.s, "rbd_get_id", o.GetId)
 	if err != nil || (left.made != "" && id == left.made) {
