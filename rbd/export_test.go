@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,6 +51,15 @@ func Hold(t *testing.T, c *Cluster) (end func()) {
 	}()
 	<-begun
 	return func() { close(over); <-ended }
+}
+
+// Believed is what becomes of "not found" on the connection of c.
+func Believed(t *testing.T, c *Cluster) error {
+	t.Helper()
+	_, err := call(t.Context(), c, "open", "", func(s *scope) (struct{}, error) {
+		return struct{}{}, s.believed(&nativeError{syscall.ENOENT})
+	})
+	return err
 }
 
 // LeaveIntent makes an intent as a process would that then dies, whose librados

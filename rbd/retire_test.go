@@ -43,6 +43,22 @@ func TestGivenUpConnectionStaysOut(t *testing.T) {
 	}
 }
 
+// TestNotFoundIsNotBelieved of one who is shut out.
+func TestNotFoundIsNotBelieved(t *testing.T) {
+	c, err := rbd.Dial(t.Context(), rbd.Config{ConfFile: labtest.Conf(t), Entity: "client.admin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := rbd.Believed(t, c); !errors.Is(err, rbd.ErrNotFound) {
+		t.Errorf("of one who is not: %v, want not found", err)
+	}
+	labtest.Ceph(t, "osd", "blocklist", "add", c.Address(), "60")
+	if err := rbd.Believed(t, c); !errors.Is(err, rbd.ErrUnavailable) || errors.Is(err, rbd.ErrNotFound) {
+		t.Errorf("= %v, want unavailable", err)
+	}
+}
+
 // TestOwnOldConnectionIsFenced: what a process began on a connection that it gave up,
 // it takes on at once, and not before that connection is fenced.
 func TestOwnOldConnectionIsFenced(t *testing.T) {

@@ -96,6 +96,9 @@ func (s *scope) imageByIDReadOnly(ioctx *rados.IOContext, id, snap string) (*ope
 
 func (s *scope) open(nativeName, name string, unwatched bool, open func() (*librbd.Image, error)) (*openImage, error) {
 	img, err := native(s, nativeName, open)
+	if isErrno(err, syscall.ENOENT) {
+		err = s.believed(err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -25,10 +25,14 @@ func (v Volumes) Extend(ctx context.Context, id string, size uint64) (Volume, er
 	if err != nil {
 		return Volume{}, err
 	}
-	if _, err := v.Images.Extend(ctx, info.Spec, size); err != nil {
+	if info, err = v.Images.Extend(ctx, info.Spec, size); err != nil {
 		return Volume{}, err
 	}
-	return v.Get(ctx, id)
+	out, err := v.whole(ctx, id, info)
+	if errors.Is(err, ErrNotFound) { // it was deleted since, and extended all the same
+		return v.describe(id, info), nil
+	}
+	return out, err
 }
 
 const wholeSize = 1 << 30 // bytes; Cinder's sizes are multiples of it

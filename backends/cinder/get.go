@@ -1,6 +1,10 @@
 package cinder
 
-import "context"
+import (
+	"context"
+
+	"rbdctl/rbd"
+)
 
 // Get looks at a volume. ErrNotFound when it is not there.
 //
@@ -10,6 +14,11 @@ func (v Volumes) Get(ctx context.Context, id string) (Volume, error) {
 	if err != nil {
 		return Volume{}, err
 	}
+	return v.whole(ctx, id, info)
+}
+
+// whole is describe with what info does not tell.
+func (v Volumes) whole(ctx context.Context, id string, info rbd.Info) (_ Volume, err error) {
 	out := v.describe(id, info)
 	if info.Parent != nil {
 		if out.Depth, err = v.Images.Depth(ctx, info.Spec); err != nil {
