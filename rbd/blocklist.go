@@ -53,11 +53,11 @@ func (s *scope) blocklist() (blocklisted, error) {
 	return parseBlocklist(out)
 }
 
-// believed is err, by which librbd says that an image is not there, if this connection
-// may ask: one that was blocklisted a moment ago is told "not found" of an image
-// that is there by Ceph 16.2, once in some hundred times. The monitors know of it before
-// any OSD does.
-func (s *scope) believed(err error) error {
+// confirmNotFound is err, by which librbd says that an image is not there, unless this
+// connection is blocklisted: one that was a moment ago is told so of an image that is
+// there by Ceph 16.2, once in some hundred times. The monitors know of it before any OSD
+// does.
+func (s *scope) confirmNotFound(err error) error {
 	list, failed := s.blocklist()
 	switch {
 	case isErrno(failed, syscall.EACCES, syscall.EPERM): // it may not ask that
@@ -96,8 +96,8 @@ func parseBlocklist(out []byte) (blocklisted, error) {
 				continue
 			}
 			until, err := time.Parse("2006-01-02T15:04:05.999999-0700", e.Until)
-			if err != nil {
-				return list, fmt.Errorf("the monitors' blocklist: %w", err)
+			if err != nil { // a date that is no calendar's
+				until = time.Now().Add(fencedStalled)
 			}
 			list.addresses[bareAddress(address)] = until
 		}

@@ -75,7 +75,8 @@ type Cluster struct {
 	dialing singleflight.Group
 	mu      sync.Mutex
 	current *session   // nil after Close, or while a lost connection is not yet replaced
-	retired []*session // given up, and not yet fenced
+	retired []*session // given up, and not yet to be fenced
+	fences  fences
 	parents parents
 	closed  bool
 }
@@ -204,8 +205,8 @@ func lent[T any](c *Cluster, fn func(*scope) (T, error)) func() (T, error) {
 		if err != nil {
 			return value, err
 		}
-		s := &scope{ses: ses}
-		c.fenceRetired(s)
+		s := &scope{ses: ses, fences: &c.fences}
+		c.fenceGivenUp(s)
 		defer func() {
 			err = errors.Join(err, s.close())
 			if ses.lost(err) {

@@ -53,11 +53,11 @@ func Hold(t *testing.T, c *Cluster) (end func()) {
 	return func() { close(over); <-ended }
 }
 
-// Believed is what becomes of "not found" on the connection of c.
-func Believed(t *testing.T, c *Cluster) error {
+// ConfirmNotFound is what becomes of "not found" on the connection of c.
+func ConfirmNotFound(t *testing.T, c *Cluster) error {
 	t.Helper()
 	_, err := call(t.Context(), c, "open", "", func(s *scope) (struct{}, error) {
-		return struct{}{}, s.believed(&nativeError{syscall.ENOENT})
+		return struct{}{}, s.confirmNotFound(&nativeError{syscall.ENOENT})
 	})
 	return err
 }
@@ -206,9 +206,9 @@ func LeaveMark(t *testing.T, m *Images, spec ImageSpec) {
 }
 
 // Fence keeps the client at address from writing, for good if it is stalled.
-func Fence(t *testing.T, m *Images, address string, stalled bool) error {
+func Fence(t *testing.T, m *Images, address string, span time.Duration) error {
 	t.Helper()
-	return m.do(t.Context(), "fence", address, func(s *scope) error { return s.fence(address, stalled) })
+	return m.do(t.Context(), "fence", address, func(s *scope) error { return s.fence(address, span) })
 }
 
 // HalfMove moves an image to the trash as one does that is killed midway: its entry

@@ -23,7 +23,8 @@ import (
 // the lock's assertion.
 //
 // The lock is a lease: 15 s by the OSD's clock, renewed every 5 s. A lease that
-// ran out, or an owner on this machine that is dead, may be taken over: the
+// ran out, or an owner on this machine that is dead or, in this process, done, may be
+// taken over: the
 // owner's librados instance is blocklisted first, so that it can write nothing
 // any more, and if that fails there is no takeover.
 const (
@@ -64,17 +65,17 @@ type intent struct {
 // to: an owner in this process is alive as long as its cookie is here.
 var atWork sync.Map //nolint:gochecknoglobals // of the process, as the process id is
 
-// atWork tells whether this process works under the intent.
-func (r record) atWork() bool {
+// ours tells whether this process works under the intent.
+func (r record) ours() bool {
 	_, alive := atWork.Load(r.Cookie)
-	return alive && r.Owner.same()
+	return alive
 }
 
 // gone tells whether nobody works under the intent any more, as far as can be known
-// here.
+// here; then it stays so.
 func (r record) gone() bool {
 	if r.Owner.same() {
-		return !r.atWork()
+		return !r.ours()
 	}
 	return r.Owner.dead()
 }
@@ -187,6 +188,7 @@ func (i *intent) takeOver() error {
 	if err != nil {
 		return err
 	}
+	gone := theirs.gone() // before the lock is seen, which it may be about to give up
 	lockers, err := native(i.s, "rados_list_lockers", func() (*rados.LockInfo, error) {
 		return i.ioctx.ListLockers(i.oid, lockName)
 	})
@@ -197,7 +199,7 @@ func (i *intent) takeOver() error {
 	if fenced {
 		// The lock must be that of the record: another one is of somebody who has
 		// taken over since it was read.
-		if lockers.Cookies[0] != theirs.Cookie || !theirs.gone() {
+		if lockers.Cookies[0] != theirs.Cookie || !gone {
 			return &heldError{*theirs}
 		}
 		if err := i.fence(*theirs); err != nil {
@@ -210,7 +212,7 @@ func (i *intent) takeOver() error {
 			return err
 		}
 	}
-	if theirs.atWork() {
+	if theirs.ours() {
 		return &heldError{*theirs}
 	}
 	return i.takeFree(*theirs, fenced)
@@ -255,7 +257,11 @@ func (i *intent) fence(theirs record) error {
 	if theirs.Owner.Address == i.s.ses.address {
 		return nil
 	}
-	if err := i.s.fence(theirs.Owner.Address, !theirs.Owner.dead()); err != nil {
+	span := fencedStalled
+	if theirs.Owner.dead() {
+		span = fencedDead
+	}
+	if err := i.s.fence(theirs.Owner.Address, span); err != nil {
 		return fmt.Errorf("an unfinished %s by %s is in the way, and it cannot be fenced: %w", theirs.Op, theirs.Owner, err)
 	}
 	return nil

@@ -144,7 +144,7 @@ func (i *intent) orphan() (bool, error) {
 	if err != nil || carried {
 		return false, err
 	}
-	if theirs.atWork() {
+	if theirs.ours() {
 		return false, nil
 	}
 	if theirs.Released || theirs.gone() {
@@ -160,11 +160,12 @@ func (i *intent) carried() (*record, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
+	gone := theirs.gone() // before the lock is seen, which it may be about to give up
 	lockers, err := native(i.s, "rados_list_lockers", func() (*rados.LockInfo, error) {
 		return i.ioctx.ListLockers(i.oid, lockName)
 	})
 	if err != nil {
 		return nil, false, err
 	}
-	return theirs, lockers.NumLockers > 0 && !theirs.gone(), nil
+	return theirs, lockers.NumLockers > 0 && !gone, nil
 }

@@ -1,6 +1,9 @@
 package rbd
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // retire makes the next call use a new connection instead of ses, which is given up:
 // it was blocklisted, or answers no more.
@@ -14,40 +17,43 @@ func (c *Cluster) retire(ses *session) {
 	}
 }
 
-// fenceRetired fences for good, through s, the connections that were given up and have
-// ended. They send nothing more, but an OSD can count one as watching an image for ever
-// (see dropWatches), which makes that image be in use when the connection was not
-// blocklisted, or that is over.
+// retryFence is how long a fence waits that could not be made.
+const retryFence = 10 * time.Second
+
+// fenceGivenUp fences, through s, the connections that were given up, and makes the
+// fences anew that have ended too early.
+//
+// A connection that was given up and has ended sends nothing more, but an OSD can count
+// it as watching an image for ever (see dropWatches), which makes that image be in use
+// when the connection was not blocklisted, or that is over. One that was blocklisted
+// must stay so while something hangs on it, too: what was begun there may be taken on
+// here. One that only did not answer is let end first: what runs on it may be well.
 //
 // It has no say in how the call ends: whoever takes an operation over fences the one
 // who was at it before, and fails if that fails.
-func (c *Cluster) fenceRetired(s *scope) {
-	for _, ses := range c.takeRetired() {
-		err := s.fence(ses.address, true)
+func (c *Cluster) fenceGivenUp(s *scope) {
+	c.mu.Lock()
+	retired := c.retired
+	c.retired = nil
+	for _, ses := range retired {
+		switch {
+		case ses.shutOut.Load():
+			c.fences.again(ses.address, fencedStalled, -time.Second)
+		case ses.users.Load() == 0:
+			c.fences.again(ses.address, fencedDead, -time.Second) // in an outage there are many
+		default:
+			c.retired = append(c.retired, ses)
+		}
+	}
+	c.mu.Unlock()
+	for address, span := range c.fences.take() {
+		_, err := s.blocklistFor(address, span)
 		if err == nil {
 			continue
 		}
-		c.log.Warn("a connection that was given up could not be fenced", "address", ses.address, "error", err)
+		c.log.Warn("a client could not be fenced", "address", address, "error", err)
 		if kind := kindOf(err); !errors.Is(kind, ErrDenied) && !errors.Is(kind, ErrInvalid) {
-			c.mu.Lock()
-			c.retired = append(c.retired, ses) // by the next call
-			c.mu.Unlock()
+			c.fences.again(address, span, retryFence)
 		}
 	}
-}
-
-// takeRetired takes those out of the list that have ended.
-func (c *Cluster) takeRetired() []*session {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var ready, rest []*session
-	for _, ses := range c.retired {
-		if ses.users.Load() == 0 {
-			ready = append(ready, ses)
-		} else {
-			rest = append(rest, ses)
-		}
-	}
-	c.retired = rest
-	return ready
 }

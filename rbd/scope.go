@@ -15,6 +15,7 @@ import (
 // scope lends the handles of one native call and closes them at its end.
 type scope struct {
 	ses     *session
+	fences  *fences
 	closers []func() error
 	images  []*openImage
 	intents []*intent
@@ -97,7 +98,7 @@ func (s *scope) imageByIDReadOnly(ioctx *rados.IOContext, id, snap string) (*ope
 func (s *scope) open(nativeName, name string, unwatched bool, open func() (*librbd.Image, error)) (*openImage, error) {
 	img, err := native(s, nativeName, open)
 	if isErrno(err, syscall.ENOENT) {
-		err = s.believed(err)
+		err = s.confirmNotFound(err)
 	}
 	if err != nil {
 		return nil, err

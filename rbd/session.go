@@ -20,6 +20,7 @@ type session struct {
 	address string // as the monitors blocklist it: "127.0.0.1:0/3141592653"
 	users   atomic.Int64
 	silent  atomic.Int64 // calls in a row that ended without an answer
+	shutOut atomic.Bool  // it was blocklisted
 }
 
 // maxSilent is how many calls in a row may end without an answer before the
@@ -30,6 +31,7 @@ const maxSilent = 3
 func (s *session) lost(err error) bool {
 	switch {
 	case isErrno(err, syscall.ESHUTDOWN), errors.Is(err, errShutOut):
+		s.shutOut.Store(true)
 		return true
 	case isErrno(err, syscall.ETIMEDOUT):
 		return s.silent.Add(1) >= maxSilent

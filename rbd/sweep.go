@@ -22,8 +22,8 @@ type remains struct {
 // unfinished operation accounts for.
 var errNotOurs = fault.New(ErrExists, "an image is there that no unfinished operation accounts for: it stays as it is")
 
-// errWatched is why remains stay for a moment: the client that left them counts as
-// watching the image. A removal would ask it for its lock, for half a minute.
+// errWatched is why remains stay for a moment: the client that left them, or one that is
+// fenced, counts as watching the image. A removal would ask it for its lock, for half a minute.
 var errWatched = fault.New(ErrInUse, "the client that was at it still counts as watching the image: try again")
 
 // errFencedWatch is errWatched when none of those that watch may write any more.
@@ -113,7 +113,7 @@ func (o *openImage) mayRemove(left remains) error {
 	return err
 }
 
-// endWatches ends the watches of remains whose only watcher is fenced; errWatched,
+// endWatches ends the watches of remains whose watchers are all fenced; errWatched,
 // for they are to be looked at again.
 func (s *scope) endWatches(ioctx *ioContext, spec ImageSpec) error {
 	id, err := s.imageID(ioctx, spec.Image)

@@ -29,8 +29,10 @@ func (v Volumes) Extend(ctx context.Context, id string, size uint64) (Volume, er
 		return Volume{}, err
 	}
 	out, err := v.whole(ctx, id, info)
-	if errors.Is(err, ErrNotFound) { // it was deleted since, and extended all the same
-		return v.describe(id, info), nil
+	if errors.Is(err, ErrNotFound) {
+		if _, gone := v.lookAt(ctx, id); errors.Is(gone, ErrNotFound) {
+			return v.describe(id, info), nil // it was deleted since, and extended all the same
+		}
 	}
 	return out, err
 }
