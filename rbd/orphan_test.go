@@ -31,7 +31,7 @@ func TestSettle(t *testing.T) {
 	rbd.LeaveDeed(t, s.images, s.image("a"), rbd.Deed{Op: "rename", Other: "b"}, dead)
 	rbd.LeaveDeed(t, s.images, s.image("b"), rbd.Deed{Op: "rename to", Other: "a"}, dead)
 	// Of this process, which is not at it any more.
-	rbd.LeaveIntent(t, s.images, s.image("own"), "", "", false)
+	rbd.LeaveOwn(t, s.images, s.image("own"), rbd.Deed{Op: "create"}, "127.0.0.1:0/14", true)
 	rbd.LeaveFarDeed(t, s.images, s.image("far"), rbd.Deed{Op: "check"}, "127.0.0.1:0/12", time.Hour)
 	// Left alone:
 	rbd.LeaveIntent(t, s.images, s.image("busy"), "", "", true)
