@@ -168,7 +168,7 @@ func (e *ensuring) lookAtParent() error {
 
 // under makes the image while this process holds the intent.
 func (e *ensuring) under(i *intent) (Ensured, error) {
-	if i.tookOn {
+	if i.record.Begun { // by who was at it before
 		err := e.clear(i)
 		if errors.Is(err, errNotOurs) { // whatever it is, the image is complete
 			return e.accept(i)
@@ -177,7 +177,13 @@ func (e *ensuring) under(i *intent) (Ensured, error) {
 			return Ensured{}, errors.Join(err, i.release(err))
 		}
 	}
-	err := e.make()
+	err := i.free(e.to)
+	if err != nil && !isErrno(err, syscall.EEXIST) {
+		return Ensured{}, errors.Join(err, i.release(err))
+	}
+	if err == nil {
+		err = e.make()
+	}
 	if isErrno(err, syscall.EEXIST) {
 		// It was there before us, or is a stranger's: it stays as it is.
 		return e.accept(i)

@@ -72,7 +72,7 @@ func LeaveIntent(t *testing.T, m *Images, spec ImageSpec, made, dead string, hel
 		if err != nil {
 			return err
 		}
-		i.record.Made = made
+		i.record.Made, i.record.Begun = made, true
 		if o := &i.record.Owner; dead != "" {
 			o.Started, o.Address = "0", dead // no process has this one
 		} else {
@@ -142,7 +142,7 @@ func LeaveMade(t testing.TB, m *Images, spec ImageSpec, d Deed, made, address st
 		}
 		i.record.Owner.Started = "0" // no process has this one
 		i.record.Owner.Address = address
-		i.record.Made = made
+		i.record.Made, i.record.Begun = made, true
 		if err := i.write("leave"); err != nil {
 			return err
 		}
@@ -164,6 +164,26 @@ func LeaveOwn(t testing.TB, m *Images, spec ImageSpec, d Deed, address string, h
 		}
 		i.record.Owner.Address = address
 		if err := i.write("leave"); err != nil || held {
+			return err
+		}
+		return i.unlock()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// LeaveAsked is LeaveDeed for a process that died before it looked whether the name was
+// free.
+func LeaveAsked(t testing.TB, m *Images, spec ImageSpec, d Deed, address string) {
+	t.Helper()
+	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
+		i, err := s.beginDeed(d, spec)
+		if err != nil {
+			return err
+		}
+		i.record.Owner.Started, i.record.Owner.Address = "0", address // no process has this one
+		if err := i.write("leave"); err != nil {
 			return err
 		}
 		return i.unlock()

@@ -103,12 +103,19 @@ func (im *importing) run() (Imported, error) {
 		}
 		return im.compare()
 	}
-	if i.tookOn {
+	if i.record.Begun { // by who was at it before
 		if err := im.clear(i.before); err != nil {
 			return Imported{}, errors.Join(err, i.leave(err))
 		}
 	}
-	if err := im.make(w); isErrno(err, syscall.EEXIST) {
+	err = i.free(im.ioctx)
+	if err != nil && !isErrno(err, syscall.EEXIST) {
+		return Imported{}, errors.Join(err, i.release(err))
+	}
+	if err == nil {
+		err = im.make(w)
+	}
+	if isErrno(err, syscall.EEXIST) {
 		err := fault.Newf(ErrExists, "it exists without a protected snapshot %q: an upload by somebody else is under way, or was cut off", im.opts.Snapshot)
 		return Imported{}, errors.Join(err, i.finish())
 	} else if err != nil {

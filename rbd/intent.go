@@ -45,6 +45,7 @@ type record struct {
 	Since    time.Time `json:"since"`
 	Made     string    `json:"made,omitempty"`     // id of the image that the operation made, or renames
 	Released bool      `json:"released,omitempty"` // the owner gave up and left the rest to the next one
+	Begun    bool      `json:"begun,omitempty"`    // the name was free: what has it now is what the operation makes
 }
 
 // intent is one that this process holds.
@@ -244,7 +245,7 @@ func (i *intent) takeFree(seen record, fenced bool) error {
 	if !i.record.makes() || !theirs.makes() {
 		i.record.deed = theirs.deed // until it is brought to an end
 	}
-	i.record.Made, i.tookOn = theirs.Made, true
+	i.record.Made, i.record.Begun, i.tookOn = theirs.Made, theirs.Begun, true
 	i.before = remains{made: theirs.Made, owner: theirs.Owner.Address, op: theirs.Op}
 	return i.write("intent take over")
 }
@@ -318,6 +319,21 @@ func plain(err error) error {
 		return op.OpError
 	}
 	return err
+}
+
+// free tells whether the image's name is free, and writes that down: whoever finds an
+// image beside an intent that does not say so knows that it was there before. EEXIST when
+// it is taken.
+func (i *intent) free(ioctx *ioContext) error {
+	taken, err := i.s.taken(ioctx, i.spec.Image)
+	if err == nil && taken {
+		err = &nativeError{syscall.EEXIST}
+	}
+	if err != nil || i.record.Begun {
+		return err
+	}
+	i.record.Begun = true
+	return i.write("intent begun")
 }
 
 // made writes down the id of the image that the operation made, so that what a

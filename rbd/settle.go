@@ -21,7 +21,7 @@ func (i *intent) inherit(d deed) error {
 	if !i.record.equal(d) {
 		i.record.Made = "" // of the other one
 	}
-	i.tookOn, i.record.deed = false, d
+	i.tookOn, i.record.deed, i.record.Begun = false, d, false
 	return i.write("intent go on")
 }
 
@@ -92,9 +92,12 @@ func (s *scope) settleOther(spec ImageSpec) error {
 	return i.finish()
 }
 
-// settleMaking removes an image that was not completed. One that is complete, or
-// that nothing accounts for, stays.
+// settleMaking removes an image that was not completed. One that is complete, or was
+// there before, or that nothing accounts for, stays.
 func (s *scope) settleMaking(ioctx *ioContext, i *intent) error {
+	if !i.record.Begun {
+		return nil
+	}
 	if i.record.Op == opImport {
 		complete, err := s.dropUnprotected(ioctx, i.spec, i.record.Made)
 		if err != nil || complete {

@@ -50,6 +50,29 @@ func TestTakeOverOfADelete(t *testing.T) {
 	s.isEmpty()
 }
 
+// TestTakeOverOfARepeat: a process asked for an image that was there, blank as it was
+// made, and was killed before it saw that. The image stays, whoever comes next.
+func TestTakeOverOfARepeat(t *testing.T) {
+	s := inPool(t)
+	parent := s.golden("parent")
+	blank, clone := rbd.Want{Image: s.image("blank"), Size: 8 << 20}, rbd.Want{Image: s.image("clone"), Size: 16 << 20, Parent: &parent}
+	for _, want := range []rbd.Want{blank, clone} {
+		done, err := s.images.Ensure(t.Context(), want)
+		s.must(err)
+		for op, next := range map[string]func() error{
+			"create": func() error { _, err := s.images.Ensure(t.Context(), want); return err },
+			"clone":  func() error { _, err := s.images.Settle(t.Context(), s.pool); return err },
+			"import": func() error { _, err := s.images.Extend(t.Context(), want.Image, want.Size); return err },
+		} {
+			rbd.LeaveAsked(t, s.images, want.Image, rbd.Deed{Op: op}, "127.0.0.1:0/21")
+			s.must(next())
+			if s.stat(want.Image).ID != done.Info.ID || s.journal() != "" {
+				t.Errorf("after an unfinished %s, %s is another image, or the journal has %q", op, want.Image, s.journal())
+			}
+		}
+	}
+}
+
 // TestHalfMoved: a client that is killed inside the move to the trash leaves an image
 // that is neither there nor in the trash.
 func TestHalfMoved(t *testing.T) {
