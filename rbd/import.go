@@ -103,12 +103,17 @@ func (im *importing) run() (Imported, error) {
 		}
 		return im.compare()
 	}
+	return im.under(i, w)
+}
+
+// under imports while this process holds the intent.
+func (im *importing) under(i *intent, w *imageWriter) (Imported, error) {
 	if i.record.Begun { // by who was at it before
 		if err := im.clear(i.before); err != nil {
 			return Imported{}, errors.Join(err, i.leave(err))
 		}
 	}
-	err = i.free(im.ioctx)
+	err := i.free(im.ioctx)
 	if err != nil && !isErrno(err, syscall.EEXIST) {
 		return Imported{}, errors.Join(err, i.release(err))
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"syscall"
 	"time"
 
@@ -35,19 +34,6 @@ const (
 	renewal         = 5 * time.Second
 )
 
-// record is what the intent says.
-type record struct {
-	Version int `json:"version"` // 1
-	deed
-	Subject  string    `json:"subject"`
-	Owner    owner     `json:"owner"`
-	Cookie   string    `json:"cookie"` // of the lock that the owner holds or held
-	Since    time.Time `json:"since"`
-	Made     string    `json:"made,omitempty"`     // id of the image that the operation made, or renames
-	Released bool      `json:"released,omitempty"` // the owner gave up and left the rest to the next one
-	Begun    bool      `json:"begun,omitempty"`    // the name was free: what has it now is what the operation makes
-}
-
 // intent is one that this process holds.
 type intent struct {
 	s      *scope
@@ -61,34 +47,6 @@ type intent struct {
 	stop   chan struct{}
 	ended  chan struct{}
 }
-
-// atWork holds the cookies of the intents that this process works under, or is about
-// to: an owner in this process is alive as long as its cookie is here.
-var atWork sync.Map //nolint:gochecknoglobals // of the process, as the process id is
-
-// ours tells whether this process works under the intent.
-func (r record) ours() bool {
-	_, alive := atWork.Load(r.Cookie)
-	return alive
-}
-
-// gone tells whether nobody works under the intent any more, as far as can be known
-// here; then it stays so.
-func (r record) gone() bool {
-	if r.Owner.same() {
-		return !r.ours()
-	}
-	return r.Owner.dead()
-}
-
-// heldError says that another operation on the same image is under way.
-type heldError struct{ record record }
-
-func (h *heldError) Error() string {
-	return fmt.Sprintf("%s is under way since %s by %s: try again when it is done",
-		h.record.Op, h.record.Since.Format(time.RFC3339), h.record.Owner)
-}
-func (h *heldError) Unwrap() error { return ErrInUse }
 
 // afterOthers makes attempts until none is held up by another operation on the
 // same image, or ctx ends; then it is ErrInUse, and says by whom.
