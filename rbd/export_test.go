@@ -65,21 +65,30 @@ func ConfirmNotFound(t *testing.T, c *Cluster) error {
 // LeaveIntent makes an intent as a process would that then dies, whose librados
 // instance had the address dead; without one the owner is a process that lives, the one
 // that began this one. The lock is held by the connection of m if held says so.
-func LeaveIntent(t *testing.T, m *Images, spec ImageSpec, made, dead string, held bool) {
+func LeaveIntent(t testing.TB, m *Images, spec ImageSpec, made, dead string, held bool) {
 	t.Helper()
-	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
-		i, err := s.begin("create", spec)
-		if err != nil {
-			return err
-		}
-		i.record.Made, i.record.Begun = made, true
-		if o := &i.record.Owner; dead != "" {
-			o.Started, o.Address = "0", dead // no process has this one
+	leave(t, m, spec, Deed{Op: opCreate}, held, func(r *record) {
+		r.Made, r.Begun = made, true
+		if o := &r.Owner; dead != "" {
+			o.die(dead)
 		} else {
 			o.PID = os.Getppid()
 			o.Started, _ = startTime(o.PID)
 		}
-		if err := i.made(made); err != nil || held {
+	})
+}
+
+// leave makes the intent of d, changes its record, and leaves it so; the lock is still
+// held if held says so.
+func leave(t testing.TB, m *Images, spec ImageSpec, d Deed, held bool, change func(*record)) {
+	t.Helper()
+	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
+		i, err := s.beginDeed(d, spec)
+		if err != nil {
+			return err
+		}
+		change(&i.record)
+		if err := i.write("leave"); err != nil || held {
 			return err
 		}
 		return i.unlock()
@@ -88,6 +97,9 @@ func LeaveIntent(t *testing.T, m *Images, spec ImageSpec, made, dead string, hel
 		t.Fatal(err)
 	}
 }
+
+// die makes the owner one that is dead, and whose librados instance had that address.
+func (o *owner) die(address string) { o.Started, o.Address = "0", address } // no process has this one
 
 // HasIntent tells whether an operation on spec is unfinished.
 func HasIntent(t *testing.T, m *Images, spec ImageSpec) bool {
@@ -135,62 +147,24 @@ func LeaveDeed(t testing.TB, m *Images, spec ImageSpec, d Deed, address string) 
 // LeaveMade is LeaveDeed for one that wrote down the id of the image it was about.
 func LeaveMade(t testing.TB, m *Images, spec ImageSpec, d Deed, made, address string) {
 	t.Helper()
-	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
-		i, err := s.beginDeed(d, spec)
-		if err != nil {
-			return err
-		}
-		i.record.Owner.Started = "0" // no process has this one
-		i.record.Owner.Address = address
-		i.record.Made, i.record.Begun = made, true
-		if err := i.write("leave"); err != nil {
-			return err
-		}
-		return i.unlock()
+	leave(t, m, spec, d, false, func(r *record) {
+		r.Made, r.Begun = made, true
+		r.Owner.die(address)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // LeaveOwn makes the intent of d as this process does that is then done, without an
 // answer, on the connection address; the lock is still held if held says so.
 func LeaveOwn(t testing.TB, m *Images, spec ImageSpec, d Deed, address string, held bool) {
 	t.Helper()
-	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
-		i, err := s.beginDeed(d, spec)
-		if err != nil {
-			return err
-		}
-		i.record.Owner.Address = address
-		if err := i.write("leave"); err != nil || held {
-			return err
-		}
-		return i.unlock()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	leave(t, m, spec, d, held, func(r *record) { r.Owner.Address = address })
 }
 
 // LeaveAsked is LeaveDeed for a process that died before it looked whether the name was
 // free.
 func LeaveAsked(t testing.TB, m *Images, spec ImageSpec, d Deed, address string) {
 	t.Helper()
-	err := m.do(t.Context(), "leave intent", spec.String(), func(s *scope) error {
-		i, err := s.beginDeed(d, spec)
-		if err != nil {
-			return err
-		}
-		i.record.Owner.Started, i.record.Owner.Address = "0", address // no process has this one
-		if err := i.write("leave"); err != nil {
-			return err
-		}
-		return i.unlock()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	leave(t, m, spec, d, false, func(r *record) { r.Owner.die(address) })
 }
 
 // Entry names the intent of an image in the trash.
@@ -225,7 +199,7 @@ func LeaveMark(t *testing.T, m *Images, spec ImageSpec) {
 	}
 }
 
-// Fence keeps the client at address from writing, for good if it is stalled.
+// Fence keeps the client at address from writing for span.
 func Fence(t *testing.T, m *Images, address string, span time.Duration) error {
 	t.Helper()
 	return m.do(t.Context(), "fence", address, func(s *scope) error { return s.fence(address, span) })

@@ -46,7 +46,12 @@ func (c *Cluster) fenceGivenUp(s *scope) {
 		}
 	}
 	c.mu.Unlock()
+	answered := true // one that is not answered is enough of waiting for this call
 	for address, span := range c.fences.take() {
+		if !answered {
+			c.fences.again(address, span, retryFence)
+			continue
+		}
 		_, err := s.blocklistFor(address, span)
 		if err == nil {
 			continue
@@ -54,6 +59,7 @@ func (c *Cluster) fenceGivenUp(s *scope) {
 		c.log.Warn("a client could not be fenced", "address", address, "error", err)
 		if kind := kindOf(err); !errors.Is(kind, ErrDenied) && !errors.Is(kind, ErrInvalid) {
 			c.fences.again(address, span, retryFence)
+			answered = false
 		}
 	}
 }
