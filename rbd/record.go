@@ -23,6 +23,12 @@ type record struct {
 // to: an owner in this process is alive as long as its cookie is here.
 var atWork sync.Map //nolint:gochecknoglobals // of the process, as the process id is
 
+// looks tells whether the operation is to make an image and has not begun to: an image
+// of the name was there before, and stays.
+func (r record) looks() bool {
+	return (r.Op == opCreate || r.Op == opClone || r.Op == opImport) && !r.Begun
+}
+
 // ours tells whether this process works under the intent.
 func (r record) ours() bool {
 	_, alive := atWork.Load(r.Cookie)

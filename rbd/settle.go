@@ -95,7 +95,7 @@ func (s *scope) settleOther(spec ImageSpec) error {
 // settleMaking removes an image that was not completed. One that is complete, or was
 // there before, or that nothing accounts for, stays.
 func (s *scope) settleMaking(ioctx *ioContext, i *intent) error {
-	if !i.record.Begun {
+	if i.record.looks() {
 		return nil
 	}
 	if i.record.Op == opImport {

@@ -51,13 +51,19 @@ func (m *Images) maker(ctx context.Context, spec ImageSpec) (*record, error) {
 	return r, nil
 }
 
-// unfinished is the record of the operation on spec that has not ended; nil for
-// none.
+// unfinished is the record of the operation on spec that has begun and not ended; nil
+// for none.
 func (m *Images) unfinished(ctx context.Context, spec ImageSpec) (*record, error) {
 	if err := spec.validate(); err != nil {
 		return nil, wrap("info", spec.String(), err)
 	}
-	return callRead(ctx, m.cluster, "info", spec.String(), func(s *scope) (*record, error) { return s.intentOf(spec) })
+	return callRead(ctx, m.cluster, "info", spec.String(), func(s *scope) (*record, error) {
+		r, err := s.intentOf(spec)
+		if r != nil && r.looks() {
+			r = nil
+		}
+		return r, err
+	})
 }
 
 // CheckSettled is ErrUnavailable while an operation is unfinished that makes the
