@@ -110,11 +110,12 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 	if err != nil {
 		return err
 	}
+	m.Exact = true // moveUnopened gives the entry the mark's time
 	if err := marks.put(m.key(), m); err != nil {
 		return err
 	}
 	if err = s.moveUnopened(ioctx, img, m); errors.Is(err, errUnusual) {
-		err = s.trashMove(ioctx, spec, delay)
+		err = s.moveByLibrbd(ioctx, spec, marks, m)
 	}
 	if isErrno(err, syscall.ENOENT) {
 		err = nil // what was done before is verified below
@@ -216,13 +217,22 @@ func (s *scope) finishMove(ioctx *ioContext, spec ImageSpec, delay time.Duration
 	if err != nil {
 		return false, err
 	}
-	if err := marks.put(m.key(), m); err != nil {
-		return false, err
-	}
-	if err := s.trashMove(ioctx, spec, delay); err != nil {
+	if err := s.moveByLibrbd(ioctx, spec, marks, m); err != nil {
 		return false, err
 	}
 	return true, s.confirmTrashed(ioctx, spec, id)
+}
+
+// moveByLibrbd moves an image to the trash, whose entry gets a time that is known
+// afterwards, or has one of a move that was cut short, perhaps long ago.
+func (s *scope) moveByLibrbd(ioctx *ioContext, spec ImageSpec, marks register, m mark) error {
+	if err := s.fit(ioctx, marks, &m); err != nil {
+		return err
+	}
+	if err := s.trashMove(ioctx, spec, m.Until.Sub(m.Deleted)); err != nil {
+		return err
+	}
+	return s.fit(ioctx, marks, &m)
 }
 
 // trashMove moves an image to the trash. The first move of a pool makes an object,

@@ -259,6 +259,31 @@ func TestForeignTrash(t *testing.T) {
 	s.isEmpty()
 }
 
+// TestDeletedAgainByAnother: what we deleted, and somebody else restored and moved to the
+// trash, is theirs, however soon.
+func TestDeletedAgainByAnother(t *testing.T) {
+	s := inPool(t)
+	for _, settings := range []string{"", "rbd_default_features = layering,exclusive-lock,journaling"} { // moved by us; by librbd
+		images := rbd.NewImages(dialConf(t, withSettings(t, settings)))
+		v := s.image("v")
+		s.must(images.Create(t.Context(), v, 8<<20, rbd.CreateOptions{}))
+		id := s.stat(v).ID
+		s.must(images.Delete(t.Context(), v, rbd.DeleteOptions{Delay: time.Hour}))
+		s.must(s.images.TrashRestore(t.Context(), s.pool, "", id, "v"))
+		time.Sleep(1100 * time.Millisecond) // an entry has whole seconds
+		s.must(s.images.TrashMove(t.Context(), v, time.Hour))
+		s.is(s.images.Undelete(t.Context(), s.pool, id, ""), rbd.ErrNotFound)
+		if d := s.deleted(); len(d) != 0 {
+			t.Errorf("%q: Deleted = %v", settings, d)
+		}
+		if p := s.purge(rbd.PurgeOptions{Now: true}); len(p.Removed) != 0 || p.Waiting != 0 || s.journal() != "" {
+			t.Errorf("%q: Purge = %+v, the journal has %q", settings, p, s.journal())
+		}
+		s.must(s.images.TrashRemove(t.Context(), s.pool, "", id, true)) // it was there
+		s.isEmpty()
+	}
+}
+
 // TestPurgeInEveryOrder: an image, a volume of it, and a volume of that one's
 // snapshot are deleted in every order, with purges in between; the clones read as
 // they should all along, and in the end nothing is left.

@@ -205,10 +205,10 @@ func Fence(t *testing.T, m *Images, address string, span time.Duration) error {
 	return m.do(t.Context(), "fence", address, func(s *scope) error { return s.fence(address, span) })
 }
 
-// HalfMove moves an image to the trash as one does that is killed midway: its entry
-// is there, its id is gone, and its name is gone from the list of images unless
-// listed says otherwise.
-func HalfMove(t *testing.T, m *Images, spec ImageSpec, listed bool) {
+// HalfMove moves an image to the trash as one did that was killed midway, some time
+// ago: its entry is there, its id is gone, and its name is gone from the list of images
+// unless listed says otherwise.
+func HalfMove(t *testing.T, m *Images, spec ImageSpec, ago time.Duration, listed bool) {
 	t.Helper()
 	info, err := m.Stat(t.Context(), spec)
 	if err == nil {
@@ -222,9 +222,12 @@ func HalfMove(t *testing.T, m *Images, spec ImageSpec, listed bool) {
 			}
 			var in encoder
 			in.string(info.ID)
-			in.byte(trashMoving)
-			in.byte(trashNormal)
-			if err := s.class(ioctx, "rbd_trash", "trash_state_set", in.Bytes()); err != nil || !listed {
+			if err := s.class(ioctx, "rbd_trash", "trash_remove", in.Bytes()); err != nil {
+				return err
+			}
+			then := time.Now().Add(-ago)
+			m := mark{ID: info.ID, Name: spec.Image, Deleted: then, Until: then}
+			if err := s.class(ioctx, "rbd_trash", "trash_add", trashAdd(m)); err != nil || !listed {
 				return err
 			}
 			in.Reset()

@@ -19,6 +19,7 @@ type mark struct {
 	Namespace string    `json:"namespace,omitempty"`
 	Name      string    `json:"name"`
 	Deleted   time.Time `json:"deleted"`
+	Exact     bool      `json:"exact,omitempty"` // Deleted is the time that the entry of the trash has, to the second
 	Until     time.Time `json:"until"`
 	Parent    *lineage  `json:"parent,omitempty"`
 	Begun     bool      `json:"begun,omitempty"` // its removal has begun: it is not whole any more
@@ -75,11 +76,31 @@ func (o *openImage) mark(spec ImageSpec, delay time.Duration) (mark, error) {
 	return m, err
 }
 
-// sameMove tells whether an entry of the trash can be the one that the mark was
-// made for: somebody else may have restored the image, and moved it there again.
+// sameMove tells whether an entry of the trash is the one that the mark was made for:
+// somebody else may have restored the image, and moved it there again. Of one that
+// librbd made for us, and that was not looked at since, the time is known roughly.
 func (m mark) sameMove(entry librbd.TrashInfo) bool {
-	const slack = 10 * time.Minute // clocks, and a move that was cut short
-	return entry.Id == m.ID && entry.DeletionTime.Sub(m.Deleted).Abs() < slack
+	const slack = 10 * time.Minute // a move that was cut short
+	switch {
+	case entry.Id != m.ID:
+		return false
+	case m.Exact:
+		return entry.DeletionTime.Unix() == m.Deleted.Unix()
+	}
+	delay := entry.DefermentEndTime.Sub(entry.DeletionTime)
+	return entry.DeletionTime.Sub(m.Deleted).Abs() < slack && (delay-m.Until.Sub(m.Deleted)).Abs() <= time.Second
+}
+
+// fit makes the mark tell the entry that the trash has of its image, if it has one.
+func (s *scope) fit(ioctx *ioContext, marks register, m *mark) error {
+	entry, there, err := s.trashEntry(ioctx, m.ID)
+	if err != nil {
+		return err
+	}
+	if m.Exact = there; there {
+		m.Deleted = entry.DeletionTime.UTC().Truncate(time.Second)
+	}
+	return marks.put(m.key(), *m)
 }
 
 // marks reads the trash register of a pool, oldest first.

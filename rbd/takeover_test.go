@@ -74,9 +74,13 @@ func TestTakeOverOfARepeat(t *testing.T) {
 }
 
 // TestHalfMoved: a client that is killed inside the move to the trash leaves an image
-// that is neither there nor in the trash.
+// that is neither there nor in the trash; where it is still listed, perhaps for long.
 func TestHalfMoved(t *testing.T) {
 	for _, listed := range []bool{false, true} {
+		ago := time.Duration(0)
+		if listed {
+			ago = time.Hour
+		}
 		s := inPool(t)
 		for _, next := range []func(rbd.ImageSpec) error{
 			func(v rbd.ImageSpec) error { return s.images.Delete(t.Context(), v, rbd.DeleteOptions{}) },
@@ -95,7 +99,7 @@ func TestHalfMoved(t *testing.T) {
 			v := s.golden("v").ImageSpec
 			rbd.LeaveMark(t, s.images, v)
 			rbd.LeaveDeed(t, s.images, v, rbd.Deed{Op: "delete"}, "127.0.0.1:0/9")
-			rbd.HalfMove(t, s.images, v, listed)
+			rbd.HalfMove(t, s.images, v, ago, listed)
 			s.must(next(v))
 			if p := s.purge(rbd.PurgeOptions{}); len(p.Removed) != 1 {
 				t.Errorf("listed %t: Purge = %+v", listed, p)

@@ -79,6 +79,13 @@ func (s *scope) undelete(ioctx *ioContext, id string, entry ImageSpec, name stri
 	if m.Begun {
 		return fault.New(ErrNotFound, "its removal has begun: it is not whole any more")
 	}
+	trashed, there, err := s.trashEntry(ioctx, id)
+	if err != nil {
+		return err
+	}
+	if there && !m.sameMove(trashed.TrashInfo) {
+		return fault.New(ErrNotFound, "somebody else moved it to the trash since: `rbd trash restore` brings it back")
+	}
 	now, err := s.idOf(ioctx, name)
 	if err != nil {
 		return err
