@@ -102,3 +102,12 @@ func (b backend) snapshotOf(volume string) string {
 	b.must(err)
 	return id
 }
+
+// unreadable makes an image that is listed and can't be opened: its header holds no size.
+func (b backend) unreadable(name string) {
+	b.Helper()
+	b.tool("create", "--size", "8M", b.image(name))
+	info, err := b.Images.Stat(b.Context(), rbd.ImageSpec{Pool: b.Pool, Image: name})
+	b.must(err)
+	labtest.Tool(b, "rados", "-p", b.Pool, "setomapval", "rbd_header."+info.ID, "size", "x")
+}

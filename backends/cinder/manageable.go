@@ -40,7 +40,10 @@ func (v Volumes) Manageable(ctx context.Context) ([]Manageable, error) {
 	}
 	list := []Manageable{}
 	var mu sync.Mutex
-	err = v.eachImage(ctx, names, func(ctx context.Context, info rbd.Info) error {
+	err = v.eachImage(ctx, names, func(ctx context.Context, info rbd.Info, unreadable error) error {
+		if unreadable != nil {
+			return unreadable
+		}
 		m := Manageable{Name: info.Spec.Image, Size: info.Size}
 		m.ID, _ = ParseName(m.Name)
 		var err error

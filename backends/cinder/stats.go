@@ -23,7 +23,6 @@ type Stats struct {
 	StaticTotal uint64 `json:"fixed_total_bytes"` // the quota, else the size of the cluster's disks
 	Free        uint64 `json:"free_bytes"`        // also within the quotas
 	Used        uint64 `json:"used_bytes"`        // stored in the pool
-	Provisioned uint64 `json:"provisioned_bytes"` // sizes of all images; 0 unless the pool is shared
 	Quota       uint64 `json:"quota_bytes"`       // 0: none
 	Volumes     int    `json:"total_volumes"`
 
@@ -78,11 +77,6 @@ func (v Volumes) askStats(ctx context.Context, s Stats) (Stats, error) {
 	for _, image := range images {
 		if _, ok := ParseName(image); ok {
 			s.Volumes++
-		}
-	}
-	if v.Shared {
-		if s.Provisioned, err = v.provisioned(ctx, images); err != nil {
-			return s, err
 		}
 	}
 	s.State = Up

@@ -23,7 +23,6 @@ type Volumes struct {
 
 	ClusterName string // in connections, for os-brick; empty: ceph
 	SecretUUID  string // of libvirt, in connections; empty: the cluster's fsid
-	Shared      bool   // the pool holds other images too: Stats adds up the sizes of all
 }
 
 // monitors is what of a cluster is asked here; *rbd.Cluster is one.

@@ -141,25 +141,40 @@ func TestStats(t *testing.T) {
 	b.volumeOn(Source{})
 	b.tool("create", "--size", "1M", b.image("other"))
 	labtest.Ceph(t, "osd", "pool", "set-quota", b.Pool, "max_bytes", strconv.Itoa(64*mib))
-	b.Shared = true
 	s, err := b.Stats(t.Context())
 	for ; err == nil && s.Total == 0 && t.Context().Err() == nil; s, err = b.Stats(t.Context()) {
 		time.Sleep(100 * time.Millisecond) // until Ceph has counted the new pool
 	}
 	b.must(err)
-	if s.State != Up || s.Volumes != 2 || s.Quota != 64*mib || s.StaticTotal != 64*mib || s.Provisioned != 33*mib {
+	if s.State != Up || s.Volumes != 2 || s.Quota != 64*mib || s.StaticTotal != 64*mib {
 		t.Errorf("Stats = %+v", s)
 	}
 	if s.Free > 64*mib || s.Total != s.Free+s.Used || s.FSID != strings.TrimSpace(string(labtest.Ceph(t, "fsid"))) {
 		t.Errorf("Stats = %+v", s)
 	}
-	b.Shared = false
-	if s, err := b.Stats(t.Context()); err != nil || s.Provisioned != 0 {
-		t.Errorf("of a pool of volumes only: %+v, %v", s, err)
-	}
 	b.Pool = "nopool"
 	if s, err := b.Stats(t.Context()); !errors.Is(err, ErrNotFound) || s.State != Down {
 		t.Errorf("of a pool that is not there: %+v, %v", s, err)
+	}
+}
+
+// TestProvisioned: all images count, whatever they are, and one that can't be read does
+// not keep the others from being counted.
+func TestProvisioned(t *testing.T) {
+	b := newAlone(t)
+	b.volumeOn(Source{})
+	b.tool("create", "--size", "1M", b.image("other"))
+	if sum, err := b.Provisioned(t.Context()); err != nil || sum != (Provisioned{Size: 17 * mib}) {
+		t.Errorf("Provisioned = %+v, %v", sum, err)
+	}
+	b.unreadable("broken")
+	if sum, err := b.Provisioned(t.Context()); err != nil || sum.Size != 17*mib || sum.Unreadable != 1 || sum.Why == nil {
+		t.Errorf("with one that can't be read: %+v, %v", sum, err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if sum, err := b.Provisioned(ended); err == nil {
+		t.Errorf("ended before: %+v", sum)
 	}
 }
 

@@ -18,7 +18,10 @@ func (s *Server) startChores(ctx context.Context, chores *group, ended chan<- er
 	chores.run(func() { s.link.keepTrying(ctx) })
 	chores.run(func() { s.notify.watchdog(ctx) })
 	chores.run(func() { s.every(ctx, s.cfg.PurgeInterval, s.deleted, s.purgeTrash) })
-	chores.run(func() { s.settleJournal(ctx) })
+	chores.run(func() { s.looking(ctx, settleRest, s.settle) })
+	if s.cfg.Shared {
+		chores.run(func() { s.looking(ctx, surveyRest, s.survey) })
+	}
 	chores.run(func() { s.every(ctx, jobLookTime, nil, s.countJobs) })
 	chores.run(func() { s.workJobs(ctx) })
 }
@@ -56,13 +59,9 @@ func about(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.75 + 0.5*rand.Float64()))
 }
 
-// settleRest is how many times as long as a look at the journal took there is none:
-// it reads the names of all objects in the pool.
-const settleRest = 50
-
-// settleJournal ends what sidecars began that are gone, at the start and then about
-// once in a purge interval.
-func (s *Server) settleJournal(ctx context.Context) {
+// looking looks at the whole pool, at the start and then about once in a purge interval.
+// After each look there is none for rest times as long as it took.
+func (s *Server) looking(ctx context.Context, rest time.Duration, look func(context.Context, *backend) time.Duration) {
 	for ctx.Err() == nil {
 		changed := s.link.change()
 		b, _ := s.link.take()
@@ -73,16 +72,43 @@ func (s *Server) settleJournal(ctx context.Context) {
 			}
 			continue
 		}
-		looked := s.settle(ctx, b)
+		took := look(ctx, b)
 		s.link.release(b)
 		select {
-		case <-time.After(about(max(s.cfg.PurgeInterval, settleRest*looked))):
+		case <-time.After(about(max(s.cfg.PurgeInterval, rest*took))):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// settle looks at the journal once, and returns how long the look took.
+// surveyRest is for surveys, which open every image.
+const surveyRest = 4
+
+// survey adds up the sizes of all images of the pool, for the statistics, and returns how
+// long that took. While it fails, they have the sum of the one before.
+func (s *Server) survey(ctx context.Context, b *backend) time.Duration {
+	start := time.Now()
+	ctx, cancel := until(ctx, s.link.change()) // it must not keep a connection that is retired
+	defer cancel()
+	sum, err := b.Provisioned(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		s.log.Warn("adding up the sizes of images: the sum before stays", "error", oneLine(err))
+	default:
+		s.provisioned.Store(sum.Size)
+	}
+	if err == nil && sum.Unreadable > 0 {
+		s.log.Warn("images that can't be read are left out of the statistics", "images", sum.Unreadable, "one", oneLine(sum.Why))
+	}
+	return time.Since(start)
+}
+
+// settleRest is for looks at the journal, which read the names of all objects in the
+// pool.
+const settleRest = 50
+
+// settle ends what sidecars began that are gone, and returns how long it looked for it.
 func (s *Server) settle(ctx context.Context, b *backend) time.Duration {
 	settled, err := b.Images.Settle(ctx, b.Pool)
 	if ctx.Err() != nil {
@@ -156,18 +182,22 @@ func (s *Server) workJobs(ctx context.Context) {
 
 // workOn does jobs on one connection until there is another one.
 func (s *Server) workOn(ctx context.Context, b *backend, changed <-chan struct{}) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := until(ctx, changed)
 	defer cancel()
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		select {
-		case <-changed:
-			cancel()
-		case <-stop:
-		}
-	}()
 	if err := b.Images.WorkJobs(ctx, b.Pool, rbd.WorkOptions{Parallel: s.cfg.Jobs, Open: glance.OpenDisk}); err != nil && ctx.Err() == nil {
 		s.log.Warn("working on jobs", "error", oneLine(err))
 	}
+}
+
+// until is ctx, which ends also when the channel is closed.
+func until(ctx context.Context, closed <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }

@@ -194,6 +194,6 @@ func (s *Server) dialer() func(context.Context) (*backend, error) {
 func (c Config) volumes(cluster *rbd.Cluster) cinder.Volumes {
 	return cinder.Volumes{
 		Images: rbd.NewImages(cluster), Cluster: cluster, Pool: c.Pool, ImagePool: c.ImagePool,
-		Delay: c.Delay, Limits: c.Depth, ClusterName: c.ClusterName, SecretUUID: c.SecretUUID, Shared: c.Shared,
+		Delay: c.Delay, Limits: c.Depth, ClusterName: c.ClusterName, SecretUUID: c.SecretUUID,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"rbdctl/internal/fault"
@@ -23,6 +24,8 @@ type Server struct {
 	cut      context.CancelFunc // ends hard
 	working  group              // operations on the cluster, also those whose client has gone
 	probes   prober
+
+	provisioned atomic.Uint64 // bytes, of the last complete survey of a shared pool
 }
 
 // New prepares a server; it opens nothing.

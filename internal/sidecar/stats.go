@@ -25,7 +25,8 @@ func (a *api) registerStats() {
 // Stats are what Cinder's scheduler is told.
 type Stats struct {
 	cinder.Stats
-	ImagePool string `json:"image_pool" doc:"Where Glance's images are that can be cloned."`
+	ImagePool   string `json:"image_pool" doc:"Where Glance's images are that can be cloned."`
+	Provisioned uint64 `json:"provisioned_bytes" doc:"The sizes of all images of a shared pool, added up lately in the background; 0 before that, and of a pool of volumes only."`
 }
 
 type statsOutput struct{ Body Stats }
@@ -37,7 +38,7 @@ func (a *api) stats(ctx context.Context, _ *struct{}) (*statsOutput, error) {
 	if errors.As(err, &p) && (p.Kind == "unavailable" || p.Kind == "outcome_unknown") {
 		found, err = cinder.Volumes{Pool: s.cfg.Pool, Cluster: away{}}.Stats(ctx)
 	}
-	return &statsOutput{Stats{Stats: found, ImagePool: s.cfg.ImagePool}}, err
+	return &statsOutput{Stats{Stats: found, ImagePool: s.cfg.ImagePool, Provisioned: s.provisioned.Load()}}, err
 }
 
 // away is a cluster to which there is no connection.
