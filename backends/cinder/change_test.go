@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -258,9 +259,39 @@ func TestAdoptRefuses(t *testing.T) {
 		if got, listed := safe[name]; !listed || got != ok {
 			t.Errorf("%s: safe %t, listed %t", name, got, listed)
 		}
+		if one, err := b.ManageableImage(t.Context(), name); err != nil || name != "open" && !slices.Contains(list, one) {
+			t.Errorf("%s alone: %+v, %v", name, one, err)
+		}
 	}
 	if len(list) != len(want) {
 		t.Errorf("listed %d images, want %d", len(list), len(want))
+	}
+}
+
+// TestUnreadableImage: one image that can't be read is listed as such, and keeps nobody
+// from the others.
+func TestUnreadableImage(t *testing.T) {
+	b := newAlone(t)
+	volume := b.volumeOn(Source{})
+	snapshot := b.snapshotOf(volume)
+	b.unreadable("broken")
+	list, err := b.Manageable(t.Context())
+	if err != nil || len(list) != 2 || list[0].Name != "broken" || list[0].Safe || !strings.Contains(list[0].Reason, "can't be read") || !list[1].Safe {
+		t.Fatalf("Manageable = %+v, %v", list, err)
+	}
+	if one, err := b.ManageableImage(t.Context(), "broken"); err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("it alone: %+v, %v", one, err)
+	}
+	if one, err := b.ManageableImage(t.Context(), volumePrefix+volume); err != nil || one != list[1] {
+		t.Errorf("the other alone: %+v, %v", one, err)
+	}
+	if _, err := b.ManageableImage(t.Context(), "nothing"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("nothing: %v", err)
+	}
+	b.volumeOn(Source{Kind: FromSnapshot, ID: snapshot})
+	_, err = b.Create(t.Context(), Create{ID: uuid.NewString(), Size: 16 * mib, Source: Source{Kind: FromSnapshot, ID: uuid.NewString()}})
+	if err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("of a snapshot that may be the unreadable one's: %v", err)
 	}
 }
 

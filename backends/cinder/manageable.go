@@ -2,6 +2,7 @@ package cinder
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,7 +32,8 @@ type ManageableSnapshot struct {
 	Reason string `json:"reason"`
 }
 
-// Manageable lists the images of the pool, sorted by name.
+// Manageable lists the images of the pool, sorted by name. One that can't be read is not
+// safe, and its size is 0.
 // See: cinder/volume/drivers/rbd.py, get_manageable_volumes.
 func (v Volumes) Manageable(ctx context.Context) ([]Manageable, error) {
 	names, err := v.Images.List(ctx, v.Pool, "")
@@ -41,16 +43,17 @@ func (v Volumes) Manageable(ctx context.Context) ([]Manageable, error) {
 	list := []Manageable{}
 	var mu sync.Mutex
 	err = v.eachImage(ctx, names, func(ctx context.Context, info rbd.Info, unreadable error) error {
-		if unreadable != nil {
-			return unreadable
-		}
-		m := Manageable{Name: info.Spec.Image, Size: info.Size}
+		m := Manageable{Name: info.Spec.Image}
 		m.ID, _ = ParseName(m.Name)
-		var err error
-		if m.Reason, err = v.inTheWay(ctx, info); err != nil {
-			return err
+		if unreadable == nil {
+			m, unreadable = v.manageable(ctx, info)
 		}
-		m.Safe = m.Reason == ""
+		if unreadable != nil {
+			if errors.Is(unreadable, ErrNotFound) || ctx.Err() != nil {
+				return unreadable
+			}
+			m.Safe, m.Reason = false, "it can't be read: "+unreadable.Error()
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		list = append(list, m)
@@ -58,6 +61,29 @@ func (v Volumes) Manageable(ctx context.Context) ([]Manageable, error) {
 	})
 	slices.SortFunc(list, func(a, b Manageable) int { return strings.Compare(a.Name, b.Name) })
 	return list, err
+}
+
+// ManageableImage is Manageable of one image, and looks at no other. ErrNotFound when it
+// is not there; one that can't be read is an error, too.
+// See: cinder/volume/drivers/rbd.py, manage_existing_get_size.
+func (v Volumes) ManageableImage(ctx context.Context, name string) (Manageable, error) {
+	if err := rbd.CheckName("image", name); err != nil {
+		return Manageable{}, err
+	}
+	info, err := v.Images.Stat(ctx, rbd.ImageSpec{Pool: v.Pool, Image: name})
+	if err != nil {
+		return Manageable{}, err
+	}
+	return v.manageable(ctx, info)
+}
+
+func (v Volumes) manageable(ctx context.Context, info rbd.Info) (Manageable, error) {
+	m := Manageable{Name: info.Spec.Image, Size: info.Size}
+	m.ID, _ = ParseName(m.Name)
+	var err error
+	m.Reason, err = v.inTheWay(ctx, info)
+	m.Safe = m.Reason == "" && err == nil
+	return m, err
 }
 
 // ManageableSnapshots lists the snapshots of a volume, oldest first.

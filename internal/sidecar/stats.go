@@ -18,6 +18,8 @@ func (a *api) registerStats() {
 		"Tell a hypervisor how to reach a volume; there is no key in it"), a.connection)
 	huma.Register(a, operation(http.MethodGet, "/v1/manageable", "list-manageable",
 		"List the images of the pool that Cinder may take for volumes, and why it may not"), a.manageable)
+	huma.Register(a, operation(http.MethodGet, "/v1/manageable/{name}", "get-manageable",
+		"Look at one image of the pool: may Cinder take it for a volume, and if not, why"), a.manageableImage)
 	huma.Register(a, operation(http.MethodGet, "/v1/volumes/{id}/manageable-snapshots", "list-manageable-snapshots",
 		"List the snapshots of a volume that Cinder may take for its own, and why it may not"), a.manageableSnapshots)
 }
@@ -77,6 +79,19 @@ func (a *api) manageable(ctx context.Context, _ *struct{}) (*manageableOutput, e
 		return v.Manageable(ctx)
 	})
 	return out, err
+}
+
+type manageableImageInput struct {
+	Name string `path:"name" doc:"Of the image, in the pool of the volumes."`
+}
+
+type manageableImageOutput struct{ Body cinder.Manageable }
+
+func (a *api) manageableImage(ctx context.Context, in *manageableImageInput) (*manageableImageOutput, error) {
+	m, err := asked(ctx, a.server, func(ctx context.Context, v cinder.Volumes) (cinder.Manageable, error) {
+		return v.ManageableImage(ctx, in.Name)
+	})
+	return &manageableImageOutput{m}, err
 }
 
 type manageableSnapshotsOutput struct {

@@ -174,6 +174,10 @@ func TestVolumeChanges(t *testing.T) {
 	if list := r.wants(http.StatusOK, http.MethodGet, "/v1/manageable", nil); !strings.Contains(list.text, `"name":"stranger"`) {
 		t.Errorf("manageable = %s", list.text)
 	}
+	if one := r.wants(http.StatusOK, http.MethodGet, "/v1/manageable/stranger", nil); one.doc["size_bytes"] != float64(4*mib) || one.doc["safe"] != true {
+		t.Errorf("manageable alone = %s", one.text)
+	}
+	r.wants(http.StatusNotFound, http.MethodGet, "/v1/manageable/nobody", nil)
 	adopted := uuid.NewString()
 	if p := r.wants(http.StatusOK, http.MethodPost, "/v1/volumes/"+adopted+"/adopt", map[string]any{"name": "stranger"}); p.doc["name"] != "volume-"+adopted {
 		t.Errorf("adopt = %s", p.text)
