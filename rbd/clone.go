@@ -28,7 +28,8 @@ const (
 
 // Clone makes child a copy-on-write clone of parent. Its object size is the
 // larger of the wanted one and the parent's: a clone with smaller objects than
-// its parent reads the parent again and again (LP#1931004). ErrInvalid for a
+// its parent reads the parent again and again (LP#1931004). Its features are not
+// the parent's but those of any new image, as the upstream drivers have it. ErrInvalid for a
 // parent that format 1 needs protected and that is not.
 //
 // The result is not proof against being killed midway: a clone cut short can be
@@ -65,7 +66,7 @@ func (m *Images) Clone(ctx context.Context, parent SnapSpec, child ImageSpec, op
 }
 
 func (s *scope) clone(from *rados.IOContext, parent SnapSpec, to *rados.IOContext, child string, opts CloneOptions) error {
-	o, err := imageOptions(opts.CreateOptions)
+	o, err := s.imageOptions(opts.CreateOptions)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,12 @@ package rbd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
+	"rbdctl/internal/lab/labtest"
 	"rbdctl/rbd"
 )
 
@@ -64,6 +67,48 @@ func TestClone(t *testing.T) {
 	}
 	if err := s.images.Remove(t.Context(), golden); !errors.Is(err, rbd.ErrInUse) {
 		t.Errorf("Remove of the parent = %v, want in use", err)
+	}
+}
+
+// TestCloneHasTheDefaultFeatures: a new image, and a clone, also of a parent with other
+// features, has what the upstream drivers ask for. What grows a clone without librbd must
+// leave what librbd holds for sound.
+func TestCloneHasTheDefaultFeatures(t *testing.T) {
+	s := newSpace(t)
+	parents := map[string]rbd.SnapSpec{}
+	for name, features := range map[string]string{"plain": "layering", "all": "layering,exclusive-lock,object-map,fast-diff,deep-flatten,journaling"} {
+		spec := s.image(name)
+		labtest.RBD(t, "create", "--size", "9M", "--image-feature", features, spec.String())
+		labtest.RBD(t, "bench", "--io-type", "write", "--io-size", "1M", "--io-total", "9M", spec.String())
+		labtest.RBD(t, "snap", "create", "--no-progress", spec.String()+"@snap")
+		labtest.RBD(t, "snap", "protect", spec.String()+"@snap")
+		parents[name] = spec.At("snap")
+	}
+	for n, tt := range []struct{ settings, want string }{
+		{"", "deep-flatten exclusive-lock fast-diff layering object-map"},
+		{"rbd_default_features = 0", "layering"},
+		{"rbd_default_features = 5", "exclusive-lock layering"},
+		{"rbd_default_features = layering,exclusive-lock,journaling", "exclusive-lock journaling layering"}, // is left to librbd
+	} {
+		images := rbd.NewImages(dialConf(t, withSettings(t, tt.settings)))
+		blank := s.image(fmt.Sprint("blank-", n))
+		s.must(images.Create(t.Context(), blank, 1<<20, rbd.CreateOptions{}))
+		if got := strings.Join(s.stat(blank).Features, " "); got != tt.want {
+			t.Errorf("%q: an image with %s, want %s", tt.settings, got, tt.want)
+		}
+		for name, parent := range parents {
+			child := s.image(fmt.Sprint("child-", n, "-", name))
+			_, err := images.Ensure(t.Context(), rbd.Want{Image: child, Size: 50 << 20, Parent: &parent})
+			s.must(err)
+			if got := strings.Join(s.stat(child).Features, " "); got != tt.want {
+				t.Errorf("%q: a clone of %s with %s, want %s", tt.settings, name, got, tt.want)
+			}
+			if strings.Contains(tt.want, "object-map") {
+				labtest.RBD(t, "object-map", "check", "--no-progress", child.String())
+				labtest.RBD(t, "bench", "--io-type", "write", "--io-size", "4M", "--io-total", "48M", child.String())
+				labtest.RBD(t, "object-map", "check", "--no-progress", child.String())
+			}
+		}
 	}
 }
 

@@ -1,8 +1,11 @@
 package rbd
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	librbd "github.com/ceph/go-ceph/rbd"
@@ -74,6 +77,21 @@ func (s *scope) setFeatures(ioctx *ioContext, spec ImageSpec, on, off uint64) er
 		err = fault.Newf(ErrUnavailable, "it has the features %s after they were switched: try again", names(now))
 	}
 	return err
+}
+
+// defaultFeatures are those that an image is born with: rbd_default_features, or, when that
+// is 0, layering. librados has the names that ceph.conf may list as their sum.
+// See: cinder/volume/drivers/rbd.py and nova/storage/rbd_utils.py, RADOSClient.features.
+func (s *scope) defaultFeatures() (uint64, error) {
+	text, err := native(s, "rados_conf_get", func() (string, error) { return s.conn().GetConfigOption("rbd_default_features") })
+	if err != nil {
+		return 0, fmt.Errorf("rbd_default_features: %w", err)
+	}
+	sum, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fault.Newf(ErrInvalid, "rbd_default_features = %q in ceph.conf: want names or their sum", text)
+	}
+	return cmp.Or(sum, librbd.FeatureLayering), nil
 }
 
 // featureBits reads the names of features.

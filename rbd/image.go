@@ -23,7 +23,8 @@ type Images struct {
 func NewImages(c *Cluster) *Images { return &Images{cluster: c} }
 
 // CreateOptions are what an image keeps for life. Zero values mean the
-// defaults of ceph.conf (rbd_default_order, rbd_default_features).
+// defaults of ceph.conf (rbd_default_order). The features are those of
+// rbd_default_features, also of a clone.
 type CreateOptions struct {
 	ObjectSize uint64 // bytes, a power of two from 4 KiB to 32 MiB
 	DataPool   string // holds the data objects, for an erasure-coded pool
@@ -136,33 +137,36 @@ func checkObjectSize(size uint64) error {
 }
 
 func (s *scope) create(ioctx *rados.IOContext, name string, size uint64, opts CreateOptions) error {
-	native, err := imageOptions(opts)
+	o, err := s.imageOptions(opts)
 	if err != nil {
 		return err
 	}
-	defer native.Destroy()
-	return run(s, "rbd_create4", func() error { return librbd.CreateImage(ioctx, name, size, native) })
+	defer o.Destroy()
+	return run(s, "rbd_create4", func() error { return librbd.CreateImage(ioctx, name, size, o) })
 }
 
 func (s *scope) remove(ioctx *rados.IOContext, name string) error {
 	return run(s, "rbd_remove", func() error { return librbd.RemoveImage(ioctx, name) })
 }
 
-// imageOptions are opts as librbd takes them; the caller destroys them.
-func imageOptions(opts CreateOptions) (*librbd.ImageOptions, error) {
-	o := librbd.NewRbdImageOptions()
-	if opts.ObjectSize != 0 {
-		order := uint64(bits.TrailingZeros64(opts.ObjectSize))
-		if err := o.SetUint64(librbd.ImageOptionOrder, order); err != nil {
-			o.Destroy()
-			return nil, fmt.Errorf("object size: %w", err)
-		}
+// imageOptions are opts as librbd takes them, for whatever is created or cloned here; the
+// caller destroys them. Left alone, librbd would give a clone its parent's features.
+func (s *scope) imageOptions(opts CreateOptions) (*librbd.ImageOptions, error) {
+	features, err := s.defaultFeatures()
+	if err != nil {
+		return nil, err
 	}
-	if opts.DataPool != "" {
-		if err := o.SetString(librbd.ImageOptionDataPool, opts.DataPool); err != nil {
-			o.Destroy()
-			return nil, fmt.Errorf("data pool: %w", err)
-		}
+	o := librbd.NewRbdImageOptions()
+	err = o.SetUint64(librbd.ImageOptionFeatures, features)
+	if err == nil && opts.ObjectSize != 0 {
+		err = o.SetUint64(librbd.ImageOptionOrder, uint64(bits.TrailingZeros64(opts.ObjectSize)))
+	}
+	if err == nil && opts.DataPool != "" {
+		err = o.SetString(librbd.ImageOptionDataPool, opts.DataPool)
+	}
+	if err != nil {
+		o.Destroy()
+		return nil, fmt.Errorf("options of the image: %w", err)
 	}
 	return o, nil
 }

@@ -87,7 +87,7 @@ func (o *openImage) likeness() (*librbd.ImageOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts, err := imageOptions(CreateOptions{ObjectSize: stat.Obj_size})
+	opts, err := o.s.imageOptions(CreateOptions{ObjectSize: stat.Obj_size})
 	if err != nil {
 		return nil, err
 	}

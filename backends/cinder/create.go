@@ -115,17 +115,22 @@ func (v Volumes) make(ctx context.Context, m making) (rbd.Ensured, error) {
 }
 
 // setUp gives an image that is made the properties of a volume. A clone has its
-// parent's limits and features from librbd: it gets its own. One with many parents
-// is flattened in the background.
+// parent's metadata from librbd: it gets limits of its own, and not the note of the
+// features that its parent lacks. One with many parents is flattened in the background,
+// unless it is to be deleted before that would end.
 func (v Volumes) setUp(ctx context.Context, m making, done rbd.Ensured) error {
 	inherits := m.Source.Kind == FromSnapshot || m.Source.Kind == FromVolume
 	if len(m.QoS) > 0 || inherits {
-		if err := v.SetQoS(ctx, m.ID, m.QoS); err != nil {
+		stray := ""
+		if inherits && (done.Created || slices.Contains(done.Info.Features, singleWriter[0])) {
+			stray = featuresKey
+		}
+		if err := v.setQoS(ctx, m.ID, m.QoS, stray); err != nil {
 			return err
 		}
 	}
-	if m.Multiattach || (inherits && !slices.Contains(done.Info.Features, singleWriter[0])) {
-		if err := v.SetMultiattach(ctx, m.ID, m.Multiattach); err != nil {
+	if m.Multiattach {
+		if err := v.SetMultiattach(ctx, m.ID, true); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package cinder
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -257,4 +258,26 @@ func parentOf(v Volume) string {
 		return ""
 	}
 	return v.Parent.Image + "@" + v.Parent.Snapshot
+}
+
+// TestCloneOfAVolumeForSeveralWriters has the features of any new volume, and knows nothing
+// of those that its source lacks.
+func TestCloneOfAVolumeForSeveralWriters(t *testing.T) {
+	b := newBackend(t)
+	shared := uuid.NewString()
+	_, err := b.Create(t.Context(), Create{ID: shared, Size: 16 * mib, Multiattach: true})
+	b.must(err)
+	usual, err := b.lookAt(t.Context(), b.volumeOn(Source{}))
+	b.must(err)
+	snapshot := b.snapshotOf(shared)
+	for _, source := range []Source{{Kind: FromVolume, ID: shared}, {Kind: FromSnapshot, ID: snapshot, VolumeID: shared}} {
+		id := b.volumeOn(source)
+		info, err := b.lookAt(t.Context(), id)
+		if err != nil || !slices.Equal(info.Features, usual.Features) {
+			t.Errorf("a clone of a %s has %v, want %v: %v", source.Kind, info.Features, usual.Features, err)
+		}
+		if v, err := b.Get(t.Context(), id); err != nil || len(v.Metadata) > 0 {
+			t.Errorf("its metadata is %v, %v", v.Metadata, err)
+		}
+	}
 }

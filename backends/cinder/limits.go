@@ -15,6 +15,11 @@ import (
 //
 // Similar To: rbd config image set <volume> rbd_qos_iops_limit <n>
 func (v Volumes) SetQoS(ctx context.Context, id string, spec map[string]string) error {
+	return v.setQoS(ctx, id, spec, "")
+}
+
+// setQoS is SetQoS that also removes the key stray from the metadata, if it is there.
+func (v Volumes) setQoS(ctx context.Context, id string, spec map[string]string, stray string) error {
 	limits, err := QoS(spec)
 	if err != nil {
 		return err
@@ -38,6 +43,9 @@ func (v Volumes) SetQoS(ctx context.Context, id string, spec map[string]string) 
 		if _, wanted := limits[name]; !wanted {
 			drop = append(drop, metadataPrefix+name)
 		}
+	}
+	if _, there := have[stray]; there {
+		drop = append(drop, stray)
 	}
 	if len(set)+len(drop) == 0 {
 		return nil
