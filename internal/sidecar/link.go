@@ -32,13 +32,14 @@ type link struct {
 	dialing singleflight.Group
 	mu      sync.Mutex
 	current *backend
-	changed chan struct{} // closed when current changes
+	changed chan struct{}     // closed when current changes
+	open    map[*backend]bool // connections that are not closed yet, the retired ones too
 	closed  bool
-	alive   group // connections that are not closed yet
+	alive   group // as many as are open
 }
 
 func newLink(dial func(context.Context) (*backend, error), log *slog.Logger) *link {
-	return &link{dial: dial, log: log, changed: make(chan struct{})}
+	return &link{dial: dial, log: log, changed: make(chan struct{}), open: map[*backend]bool{}}
 }
 
 // lease lends the connection until release is called. When there is none within
@@ -73,14 +74,34 @@ func (l *link) take() (*backend, error) {
 	return l.current, nil
 }
 
-// stuck is rbd.Cluster.Stuck of the present connection.
+// stuck is rbd.Cluster.Stuck of the connection that has been stuck for longest. A retired
+// one counts as well: it can't end before its calls.
 func (l *link) stuck() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.current == nil {
-		return 0
+	var longest time.Duration
+	for b := range l.open {
+		longest = max(longest, b.cluster.Stuck())
 	}
-	return l.current.cluster.Stuck()
+	return longest
+}
+
+// calls is the sum of rbd.Cluster.Calls of all connections that are open.
+func (l *link) calls() (inFlight, abandoned int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for b := range l.open {
+		n, letGo := b.cluster.Calls()
+		inFlight, abandoned = inFlight+n, abandoned+letGo
+	}
+	return inFlight, abandoned
+}
+
+// connected tells whether there is a connection.
+func (l *link) connected() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.current != nil
 }
 
 func (l *link) release(b *backend) {
@@ -103,6 +124,7 @@ func (l *link) redial(ctx context.Context) error {
 	l.alive.add()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.open[b] = true
 	before := l.current
 	if l.closed {
 		before = b
@@ -127,6 +149,9 @@ func (l *link) endUnused(b *backend) {
 			if err := b.cluster.Close(); err != nil {
 				l.log.Warn("closing a connection to the cluster", "error", err)
 			}
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			delete(l.open, b)
 		}()
 	}
 }

@@ -82,25 +82,23 @@ func buckets() []float64 { return prometheus.ExponentialBucketsRange(0.0005, 32,
 
 // watch adds what is read off the link at each scrape.
 func (m *metrics) watch(l *link) {
-	gauge := func(name, help string, value func(*rbd.Cluster) float64) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			b, _ := l.take()
-			defer l.release(b)
-			if b == nil {
-				return 0
-			}
-			return value(b.cluster)
-		}))
+	gauge := func(name, help string, value func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
-	gauge("rbdctl_native_calls_in_flight", "Calls to librados and librbd under way, those that were let go included.", func(c *rbd.Cluster) float64 {
-		n, _ := c.Calls()
+	gauge("rbdctl_native_calls_in_flight", "Calls to librados and librbd under way, those that were let go included.", func() float64 {
+		n, _ := l.calls()
 		return float64(n)
 	})
-	gauge("rbdctl_native_calls_abandoned", "Calls under way whose requests were answered without them.", func(c *rbd.Cluster) float64 {
-		_, n := c.Calls()
+	gauge("rbdctl_native_calls_abandoned", "Calls under way whose requests were answered without them.", func() float64 {
+		_, n := l.calls()
 		return float64(n)
 	})
-	gauge("rbdctl_cluster_connected", "1 with a connection to the cluster, 0 while there has been none.", func(*rbd.Cluster) float64 { return 1 })
+	gauge("rbdctl_cluster_connected", "1 with a connection to the cluster, 0 while there has been none.", func() float64 {
+		if l.connected() {
+			return 1
+		}
+		return 0
+	})
 }
 
 // observe takes a native call; package rbd calls it.

@@ -33,3 +33,30 @@ func TestStuckCall(t *testing.T) {
 		t.Error("the server goes on")
 	}
 }
+
+// TestStuckCallOfARetiredConnection: a call that does not return is seen also when its
+// connection was replaced meanwhile.
+func TestStuckCallOfARetiredConnection(t *testing.T) {
+	l := labtest.Lab(t, lab.Options{NoLibvirt: true, OSDs: 1})
+	makePool(t, l)
+	r := start(t, func(c *Config) {
+		c.Cluster = rbd.Config{ConfFile: l.ConfFile(), Entity: "client.admin", OpTimeout: 40 * time.Second}
+		c.Pool, c.ImagePool = "volumes", "volumes"
+		c.RequestTimeout, c.StuckTime, c.DrainTimeout = time.Second, 8*time.Second, time.Second
+	})
+	r.isBack()
+	r.wantStop = fault.ErrUnavailable
+	kill(t, l, "osd.0")
+	if p := r.do(http.MethodGet, "/v1/volumes", nil); p.kind() != "unavailable" {
+		t.Errorf("GET = %d %s", p.status, p.text)
+	}
+	r.must(r.Reload(t.Context()))
+	if _, abandoned := r.link.calls(); abandoned == 0 {
+		t.Error("the call of the retired connection is not counted")
+	}
+	select {
+	case <-r.ended:
+	case <-time.After(25 * time.Second): // before the call returns
+		t.Error("the server goes on")
+	}
+}
