@@ -34,6 +34,7 @@ type Create struct {
 
 	QoS         map[string]string // limits, see SetQoS; nil: none
 	Multiattach bool              // see SetMultiattach
+	Temporary   bool              // it will be deleted soon, and is not flattened before
 }
 
 // Create makes the volume: blank, or a copy-on-write clone of its source, grown to
@@ -134,7 +135,7 @@ func (v Volumes) setUp(ctx context.Context, m making, done rbd.Ensured) error {
 			return err
 		}
 	}
-	if m.depth <= v.Limits.soft() || done.Info.Parent == nil {
+	if m.depth <= v.Limits.soft() || done.Info.Parent == nil || m.Temporary {
 		return nil
 	}
 	_, err := v.flatten(ctx, done.Info.Spec, m.ID, m.Source)

@@ -12,7 +12,8 @@ import (
 
 // TestSoftDepth: a clone with too many parents is made, and then flattened in the
 // background; the same request stays success before, during and after it, and
-// another one a conflict. The source's snapshot goes with it.
+// another one a conflict. The source's snapshot goes with it. A temporary volume is only
+// made.
 func TestSoftDepth(t *testing.T) {
 	b := newAlone(t)
 	b.Limits = Depth{Soft: 1}
@@ -21,6 +22,15 @@ func TestSoftDepth(t *testing.T) {
 	if jobs, err := b.Images.Jobs(t.Context(), b.Pool); err != nil || len(jobs) != 0 {
 		t.Errorf("jobs %+v, %v", jobs, err)
 	}
+	temporary := Create{ID: uuid.NewString(), Size: 16 * mib, Source: Source{Kind: FromVolume, ID: first}, Temporary: true}
+	for range 2 {
+		_, err := b.Create(t.Context(), temporary)
+		b.must(err)
+	}
+	if jobs, err := b.Images.Jobs(t.Context(), b.Pool); err != nil || len(jobs) != 0 {
+		t.Errorf("a temporary volume is flattened: %+v, %v", jobs, err)
+	}
+	b.must(b.Delete(t.Context(), temporary.ID))
 	request := Create{ID: uuid.NewString(), Size: 16 * mib, Source: Source{Kind: FromVolume, ID: first}}
 	for range 2 {
 		_, err := b.Create(t.Context(), request)

@@ -33,6 +33,7 @@ type createInput struct {
 		ObjectSize  uint64            `json:"object_size_bytes,omitempty" doc:"A power of two from 4 KiB to 32 MiB; without it the source's, or the cluster's default."`
 		QoS         map[string]string `json:"qos,omitempty" doc:"Limits, by the keys of a Cinder QoS spec or librbd's."`
 		Multiattach bool              `json:"multiattach,omitempty" doc:"Several hosts may write to it."`
+		Temporary   bool              `json:"temporary,omitempty" doc:"It is deleted soon, as one that a backup is made of: it is not flattened, however many parents it has."`
 	}
 }
 
@@ -60,7 +61,7 @@ type createOutput struct {
 
 func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error) {
 	want := cinder.Create{
-		ID: in.ID, Size: in.Body.Size, ObjectSize: in.Body.ObjectSize, QoS: in.Body.QoS, Multiattach: in.Body.Multiattach,
+		ID: in.ID, Size: in.Body.Size, ObjectSize: in.Body.ObjectSize, QoS: in.Body.QoS, Multiattach: in.Body.Multiattach, Temporary: in.Body.Temporary,
 		Source: cinder.Source{Kind: in.Body.Source.Kind, ID: in.Body.Source.ID, VolumeID: in.Body.Source.VolumeID},
 	}
 	made, err := done(ctx, a.server, func(ctx context.Context, v cinder.Volumes) (rbd.Ensured, error) {
