@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -164,8 +165,11 @@ func (c *contentReader) Read(p []byte) (int, error) {
 	if err != nil && c.ctx.Err() != nil {
 		return n, errStopped
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		// Not wrapped: to whoever reads by ReadFull, an unexpected end is an end.
+	switch { // not wrapped: to whoever reads by ReadFull, an unexpected end is an end
+	case err == nil, errors.Is(err, io.EOF):
+	case errors.Is(err, os.ErrDeadlineExceeded): // no fault of the content
+		err = fault.Newf(fault.ErrUnavailable, "the sender of the content sent nothing for %s, and there is more to come: send it again", stallTime)
+	default:
 		err = fault.Newf(fault.ErrInvalid, "the content was cut off: %v", err)
 	}
 	if err != nil {
@@ -199,7 +203,8 @@ func (c *contentWriter) Write(p []byte) (int, error) {
 		c.w.Header().Set("Content-Length", strconv.FormatUint(c.size, 10))
 		c.w.WriteHeader(http.StatusOK)
 	}
-	if err := c.control.SetWriteDeadline(time.Now().Add(stallTime)); err != nil {
+	stalled := time.Now().Add(stallTime)
+	if err := c.control.SetWriteDeadline(stalled); err != nil {
 		return 0, err
 	}
 	if c.ctx.Err() != nil { // it may have ended, and interrupted, just before
@@ -207,6 +212,9 @@ func (c *contentWriter) Write(p []byte) (int, error) {
 	}
 	n, err := c.w.Write(p)
 	c.sent += uint64(n)
+	if errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(stalled) { // else it was interrupted
+		err = fault.Newf(fault.ErrUnavailable, "the receiver of the content took nothing for %s, and there is more to come: ask for it again", stallTime)
+	}
 	return n, err
 }
 

@@ -119,6 +119,27 @@ func TestDownloadCutOff(t *testing.T) {
 	})
 }
 
+// TestStall: content that does not move is the fault of who does not move it, whether that
+// is its sender or its receiver, and not of the content. It takes a minute.
+func TestStall(t *testing.T) {
+	r := start(t)
+	up, down := r.volume(8*mib), r.volume(64*mib)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://sidecar"+down+"/data", nil)
+	r.must(err)
+	unread, err := r.client.Do(req)
+	r.must(err)
+	defer unread.Body.Close()
+	slow := r.beginUpload(up+"/data", 8*mib)
+	defer slow.Close()
+	slow.send(mib)
+	if p := slow.reply(); p.status != http.StatusServiceUnavailable || p.kind() != "unavailable" || !strings.Contains(p.detail(), "sender") {
+		t.Errorf("the upload: %d %s", p.status, p.text)
+	}
+	r.eventually("the log names the receiver", func() bool {
+		return strings.Contains(r.log.String(), `"kind":"unavailable","detail":"`) && strings.Contains(r.log.String(), "the receiver of the content took nothing")
+	})
+}
+
 // TestContentReader: only the end of a body is an end.
 func TestContentReader(t *testing.T) {
 	for _, end := range []error{io.ErrUnexpectedEOF, io.ErrClosedPipe} {
