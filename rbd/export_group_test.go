@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // countAt is where CountIn writes in an image.
@@ -107,4 +108,25 @@ func HeaderEntry(ctx context.Context, m *Images, spec SnapSpec) ([]byte, error) 
 		tail := text[len(text)-13:] // time, clones, no overlap
 		return append(append(text[:head:head], text[head+id64+4+len(spec.Snap):len(text)-len(tail)]...), tail[stamp:]...), nil
 	})
+}
+
+// Waits tells whether a snapshot that was taken for a clone would still wait for it at this
+// age.
+func Waits(t *testing.T, m *Images, spec SnapSpec, age time.Duration) bool {
+	t.Helper()
+	info, err := m.Stat(t.Context(), spec.ImageSpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := note{Namespace: spec.Namespace, ImageID: info.ID, Snap: spec.Snap}
+	if err := m.do(t.Context(), "read a note", spec.String(), func(s *scope) error {
+		notes, err := s.register(spec.Pool, snapsRegister)
+		if err == nil {
+			_, err = notes.get(n.key(), &n)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return n.waits(age)
 }

@@ -35,7 +35,7 @@ func (s *scope) adoptSnapshot(ioctx *ioContext, g GroupSpec, o GroupSnapshot, to
 	if err != nil {
 		return err
 	}
-	if err := s.noteSnapshot(img, to); err != nil {
+	if err := s.noteSnapshot(img, to, groupWait); err != nil {
 		return err
 	}
 	if err := img.close(); err != nil {

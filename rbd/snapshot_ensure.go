@@ -65,7 +65,7 @@ func (s *scope) ensureSnapshot(ioctx *ioContext, spec SnapSpec, o SnapOptions) (
 		return false, err
 	}
 	if !there {
-		if err := s.noteSnapshot(img, spec); err != nil {
+		if err := s.noteSnapshot(img, spec, 0); err != nil {
 			return false, err
 		}
 	}
@@ -169,7 +169,7 @@ func (o *openImage) dropSnapshot(snap Snapshot) error {
 // it.
 func (s *scope) setAside(img *openImage, spec SnapSpec) error {
 	aside := spec.ImageSpec.At(deletedSnap + uuid.NewString())
-	if err := s.noteSnapshot(img, aside); err != nil {
+	if err := s.noteSnapshot(img, aside, 0); err != nil {
 		return err
 	}
 	return run(s, "rbd_snap_rename", func() error { return img.GetSnapshot(spec.Snap).Rename(aside.Snap) })

@@ -1,6 +1,7 @@
 package rbd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -18,15 +19,30 @@ type note struct {
 	Snap      string    `json:"snap"`
 	Since     time.Time `json:"since"`
 
+	// How long it waits for its clone, in nanoseconds; 0: as long as usual.
+	Wait time.Duration `json:"wait,omitempty"`
+
 	snapID uint64 // instead of Snap, when that is empty: it may have got another name
 	child  string // the name of a clone that was just removed; may be empty
 }
 
 func (n note) key() string { return inNamespace(n.Namespace, n.ImageID) + "@" + n.Snap }
 
+// usualWait is how long a snapshot that was taken for a clone waits for it, and groupWait
+// how long one that was taken with those of other images does: it can't be taken again,
+// and its clone comes after those of the others.
+const (
+	usualWait = 10 * time.Minute
+	groupWait = 24 * time.Hour
+)
+
+// waits tells whether a snapshot of this age, without a clone, may be about to get it.
+func (n note) waits(age time.Duration) bool { return age < cmp.Or(n.Wait, usualWait) }
+
 // noteSnapshot notes, before it is made, a snapshot that is to go with its last
-// clone. Others are not noted.
-func (s *scope) noteSnapshot(img *openImage, spec SnapSpec) error {
+// clone, and waits for the first as long as wait, 0 for as long as usual. Others are
+// not noted.
+func (s *scope) noteSnapshot(img *openImage, spec SnapSpec, wait time.Duration) error {
 	if !passing(spec.Snap) {
 		return nil
 	}
@@ -38,7 +54,7 @@ func (s *scope) noteSnapshot(img *openImage, spec SnapSpec) error {
 	if err != nil {
 		return err
 	}
-	n := note{Namespace: spec.Namespace, ImageID: id, Snap: spec.Snap, Since: time.Now().UTC()}
+	n := note{Namespace: spec.Namespace, ImageID: id, Snap: spec.Snap, Since: time.Now().UTC(), Wait: wait}
 	return notes.put(n.key(), n)
 }
 
@@ -200,9 +216,6 @@ func (o *openImage) noted(n note) (Snapshot, bool, error) {
 	return Snapshot{}, false, err
 }
 
-// fresh is how long a snapshot that was taken for a clone waits for it.
-const fresh = 10 * time.Minute
-
 // stillWanted tells whether a snapshot that was taken for one clone, and has none,
 // may be about to get it.
 func (s *scope) stillWanted(ioctx *ioContext, img *openImage, n note, of ImageSpec, snap Snapshot) (bool, error) {
@@ -225,7 +238,7 @@ func (s *scope) stillWanted(ioctx *ioContext, img *openImage, n note, of ImageSp
 	if err != nil {
 		return true, err
 	}
-	return time.Since(time.Unix(stamp.Sec, stamp.Nsec)) < fresh, nil
+	return n.waits(time.Since(time.Unix(stamp.Sec, stamp.Nsec))), nil
 }
 
 // dropNoted removes a snapshot that may go. This process holds the intent of its

@@ -115,6 +115,16 @@ func (v Volumes) cloneVolume(ctx context.Context, want rbd.Want) (rbd.Ensured, e
 	}
 }
 
+// clonePrepared makes the clone of a snapshot that was taken before, at one moment with
+// others. It takes none, and leaves the one that there is.
+func (v Volumes) clonePrepared(ctx context.Context, want rbd.Want) (rbd.Ensured, error) {
+	done, err := v.Images.Ensure(ctx, want)
+	if errors.Is(err, ErrNotFound) {
+		err = fault.Newf(ErrNotFound, "the snapshot %s, of one moment with those of other volumes, is gone, and one of another moment is of no use: delete what was made of the others, and begin anew (%v)", want.Parent, err)
+	}
+	return done, err
+}
+
 // lost tells whether a snapshot that was made and protected is so no more.
 func (v Volumes) lost(ctx context.Context, spec rbd.SnapSpec) bool {
 	info, err := v.Images.Stat(ctx, spec.ImageSpec)

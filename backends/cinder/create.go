@@ -23,6 +23,7 @@ type Source struct {
 	Kind     string // Empty, FromImage, FromSnapshot or FromVolume
 	ID       string // of the Glance image, of the snapshot, of the volume
 	VolumeID string // that the snapshot is of; empty: it is looked for
+	Prepared bool   // PrepareGroupClone has taken the snapshot of the volume: without it nothing is made
 }
 
 // Create is a request for a volume.
@@ -44,7 +45,8 @@ type Create struct {
 //
 // A volume is cloned from a protected snapshot that is made for it. It has the
 // upstream driver's name, and goes when the last clone of it is purged, or when
-// the creation fails.
+// the creation fails. One that was prepared with those of other volumes is not made
+// again: it would be of another moment. Without it the volume is ErrNotFound.
 //
 // See: cinder/volume/drivers/rbd.py, clone_image, create_volume_from_snapshot and
 // create_cloned_volume.
@@ -60,7 +62,7 @@ func (v Volumes) Create(ctx context.Context, c Create) (rbd.Ensured, error) {
 		return rbd.Ensured{}, err
 	}
 	done, err := v.make(ctx, m)
-	if errors.Is(err, ErrExists) || m.imported(err) {
+	if errors.Is(err, ErrExists) || m.imported(err) || (m.Source.Prepared && errors.Is(err, ErrNotFound)) {
 		done, err = v.flattened(ctx, m, err)
 	}
 	if err != nil {
@@ -84,6 +86,9 @@ func (v Volumes) prepare(ctx context.Context, c Create) (making, error) {
 	}
 	m := making{Create: c, want: rbd.Want{Image: spec, Size: c.Size}}
 	m.want.Options.ObjectSize = c.ObjectSize
+	if c.Source.Prepared && c.Source.Kind != FromVolume {
+		return making{}, fault.Newf(ErrInvalid, "a %s is not prepared, but a %s may be", c.Source.Kind, FromVolume)
+	}
 	switch s := c.Source; s.Kind {
 	case Empty, "":
 		if s.ID != "" || s.VolumeID != "" {
@@ -109,8 +114,11 @@ func (m making) imported(err error) bool {
 }
 
 func (v Volumes) make(ctx context.Context, m making) (rbd.Ensured, error) {
-	if m.Source.Kind != FromVolume {
+	switch {
+	case m.Source.Kind != FromVolume:
 		return v.Images.Ensure(ctx, m.want)
+	case m.Source.Prepared:
+		return v.clonePrepared(ctx, m.want)
 	}
 	return v.cloneVolume(ctx, m.want)
 }

@@ -62,8 +62,8 @@ type Copy struct {
 }
 
 // PrepareGroupClone takes, at one moment, the snapshots that clones of a group's
-// volumes are made of: Create, from each volume, then finds its own. One that is not
-// used goes with a purge, after some minutes.
+// volumes are made of: Create, from each volume as prepared, then finds its own. One that
+// is not used goes with a purge, after a day.
 // See: cinder/volume/manager.py, create_group_from_src.
 func (v Volumes) PrepareGroupClone(ctx context.Context, id, clone string, copies []Copy) error {
 	g, err := v.group(id)

@@ -2,6 +2,7 @@ package cinder
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -100,6 +101,50 @@ func TestGroupClone(t *testing.T) {
 	b.must(b.DeleteGroup(t.Context(), id))
 	for _, v := range []string{one, two, copies[0].ID, copies[1].ID} {
 		b.must(b.Delete(t.Context(), v))
+	}
+}
+
+// TestGroupCloneKeepsItsMoment: a clone whose snapshot went meanwhile is refused, and not
+// made of what the volume holds later. One that is made stays success, also when it is a
+// clone no more.
+func TestGroupCloneKeepsItsMoment(t *testing.T) {
+	b := newAlone(t)
+	one, two := b.volumeOn(Source{Kind: FromImage, ID: b.golden()}), b.volumeOn(Source{})
+	id := b.grouped(one, two)
+	copies := []Copy{{ID: uuid.NewString(), SourceID: one}, {ID: uuid.NewString(), SourceID: two}}
+	b.must(b.PrepareGroupClone(t.Context(), id, uuid.NewString(), copies))
+	lose := func(c Copy) {
+		spec := b.image(volumePrefix + c.SourceID + "@" + volumePrefix + c.ID + cloneSuffix)
+		b.tool("snap", "unprotect", spec)
+		b.tool("snap", "rm", "--no-progress", spec)
+	}
+	request := func(c Copy) Create {
+		return Create{ID: c.ID, Size: 16 * mib, Source: Source{Kind: FromVolume, ID: c.SourceID, Prepared: true}}
+	}
+	for range 2 {
+		_, err := b.Create(t.Context(), request(copies[0]))
+		b.must(err)
+	}
+	lose(copies[1])
+	for range 2 {
+		if _, err := b.Create(t.Context(), request(copies[1])); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "moment") {
+			t.Errorf("without its snapshot: %v", err)
+		}
+	}
+	if v, err := b.Get(t.Context(), two); err != nil || len(v.Snapshots) > 0 {
+		t.Errorf("its source is now %+v, %v", v, err)
+	}
+	job, err := b.Flatten(t.Context(), copies[0].ID)
+	b.must(err)
+	b.work(job.ID)
+	if v, err := b.Get(t.Context(), one); err == nil && len(v.Snapshots) > 0 {
+		lose(copies[0])
+	}
+	if done, err := b.Create(t.Context(), request(copies[0])); err != nil || done.Created {
+		t.Errorf("flattened: %+v, %v", done, err)
+	}
+	if _, err := b.Create(t.Context(), Create{ID: uuid.NewString(), Size: mib, Source: Source{Prepared: true}}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("of nothing, prepared: %v", err)
 	}
 }
 

@@ -48,7 +48,12 @@ func TestGroup(t *testing.T) {
 		t.Errorf("the snapshot is still there: %s", got.text)
 	}
 
-	copied, of := uuid.NewString(), map[string]any{"size_bytes": mib, "source": map[string]any{"kind": "volume", "id": ida}}
+	copied, of := uuid.NewString(), map[string]any{
+		"size_bytes": mib, "temporary": true, "source": map[string]any{"kind": "volume", "id": ida, "prepared": true},
+	}
+	if p := r.wants(http.StatusNotFound, http.MethodPut, "/v1/volumes/"+copied, of); !strings.Contains(p.detail(), "moment") {
+		t.Errorf("not prepared = %s", p.text)
+	}
 	r.wants(http.StatusNoContent, http.MethodPost, group+"/prepare-clone", map[string]any{
 		"id": uuid.NewString(), "volumes": list{{"id": copied, "source_id": ida}, {"id": uuid.NewString(), "source_id": idb}},
 	})

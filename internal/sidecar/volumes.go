@@ -42,6 +42,7 @@ type Source struct {
 	Kind     string `json:"kind" enum:"empty,image,snapshot,volume"`
 	ID       string `json:"id,omitempty" doc:"Of the Glance image, of the snapshot, of the volume."`
 	VolumeID string `json:"volume_id,omitempty" doc:"Of the volume that has the snapshot; without it, it is looked for."`
+	Prepared bool   `json:"prepared,omitempty" doc:"prepare-clone has taken the snapshot of the volume. Should that be gone, the answer is 404: one of another moment is not taken in its place."`
 }
 
 // Made is a volume that was asked for.
@@ -62,7 +63,7 @@ type createOutput struct {
 func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error) {
 	want := cinder.Create{
 		ID: in.ID, Size: in.Body.Size, ObjectSize: in.Body.ObjectSize, QoS: in.Body.QoS, Multiattach: in.Body.Multiattach, Temporary: in.Body.Temporary,
-		Source: cinder.Source{Kind: in.Body.Source.Kind, ID: in.Body.Source.ID, VolumeID: in.Body.Source.VolumeID},
+		Source: cinder.Source(in.Body.Source),
 	}
 	made, err := done(ctx, a.server, func(ctx context.Context, v cinder.Volumes) (rbd.Ensured, error) {
 		return v.Create(ctx, want)
