@@ -7,6 +7,7 @@ that ends within one is filled up with zeroes.
 import os
 
 from rbdctl_cinder import client
+from rbdctl_cinder import errors
 
 SECTOR = 512
 _ZEROES = bytes(client.CHUNK)
@@ -41,8 +42,41 @@ def of_file(path, length):
             yield chunk
 
 
+def whole(chunks, size, source):
+    """``chunks``, which have to be ``size`` bytes in all.
+
+    Raises a ProblemError that names ``source`` in place of the last of those
+    that are fewer or more: whoever takes them never has them all.
+    """
+    held, have = b'', 0
+    for chunk in chunks:
+        have += len(chunk)
+        if have > size:
+            check_size(have, size, source)
+        if held:
+            yield held
+        held = chunk
+    check_size(have, size, source)
+    if held:
+        yield held
+
+
+def check_size(have, size, source):
+    """Refuses ``have`` bytes of what has ``size``. Raises a ProblemError."""
+    if have < size:
+        raise errors.ProblemError('failed', '%s ended after %d of %d bytes: '
+                                  'try again' % (source, have, size))
+    if have > size:
+        raise errors.ProblemError(
+            'failed', '%s went on after %d bytes, the size of the image: try '
+            'again, or upload the image anew' % (source, size))
+
+
 def filled_up(chunks, length):
-    """``chunks``, and zeroes after them until there are ``length`` bytes."""
+    """``chunks``, and zeroes after them until there are ``length`` bytes.
+
+    It is for whole content only: of any other it would hide the loss.
+    """
     for chunk in chunks:
         length -= len(chunk)
         yield chunk

@@ -150,7 +150,7 @@ class ImageData:
                                (image_id, volume.id),
                                invalid=faults.unacceptable(image_id)):
             if encrypt or not _is_raw(meta):
-                self._convert_image(context, volume, image_service, image_id,
+                self._convert_image(context, volume, image_service, meta,
                                     encrypt)
                 return
             # Cinder has mostly downloaded it already, to look into it.
@@ -158,11 +158,12 @@ class ImageData:
                 image_service).get(context, image_id)
             if fetched:
                 inspection.check_raw_file(fetched, volume.size, image_id)
+                _check_fetched(fetched, meta)
                 self._write_file(volume, fetched)
             elif inspection.AVAILABLE:
                 self._stream_image(context, volume, image_service, meta)
             else:
-                self._convert_image(context, volume, image_service, image_id,
+                self._convert_image(context, volume, image_service, meta,
                                     encrypt)
 
     def _stream_image(self, context, volume, image_service, meta):
@@ -172,14 +173,14 @@ class ImageData:
         head, chunks = content.split(
             image_service.download(context, meta['id']), inspection.HEAD)
         inspection.check_raw_head(head, meta['id'])
-        self._write(volume, chunks, size, size)
+        self._write(volume, content.whole(chunks, size, 'Glance'), size, size)
 
-    def _convert_image(self, context, volume, image_service, image_id,
-                       encrypt):
+    def _convert_image(self, context, volume, image_service, meta, encrypt):
         with _temporary_file() as raw, _temporary_file() as box:
-            image_utils.fetch_to_raw(context, image_service, image_id, raw,
+            image_utils.fetch_to_raw(context, image_service, meta['id'], raw,
                                      self.configuration.volume_dd_blocksize,
                                      size=volume.size, run_as_root=False)
+            _check_fetched(raw, meta)
             if not encrypt:
                 self._write_file(volume, raw)
                 return
@@ -197,11 +198,12 @@ class ImageData:
         return update
 
     def _write_file(self, volume, path):
-        self._write(volume, content.of_file(path, os.stat(path).st_size),
-                    os.stat(path).st_size, content.data_end(path))
+        size = os.stat(path).st_size
+        chunks = content.whole(content.of_file(path, size), size, path)
+        self._write(volume, chunks, size, content.data_end(path))
 
     def _write(self, volume, chunks, size, data_end):
-        """Makes ``size`` bytes the content of the volume.
+        """Makes chunks, ``size`` bytes or an error, the volume's content.
 
         Only zeroes follow after ``data_end``. A volume that is being created
         is all zeroes, so they need not be sent; one that was in use before,
@@ -260,6 +262,17 @@ def _locations(image_location):
 def _is_raw(image_meta):
     return (image_meta.get('disk_format') == 'raw' and
             image_meta.get('container_format') != 'compressed')
+
+
+def _check_fetched(path, meta):
+    """Refuses the file of a RAW image that is not as long as the image.
+
+    A tool that copied it has made whole sectors of it.
+    """
+    if _is_raw(meta) and meta.get('size') is not None:
+        size, have = int(meta['size']), os.stat(path).st_size
+        if have != content.whole_sectors(size):
+            content.check_size(have, size, 'the file that came from Glance')
 
 
 def _first(chunks, length):

@@ -11,6 +11,7 @@ from oslo_utils import timeutils
 
 from cinder import exception
 from cinder.volume import volume_utils
+from rbdctl_cinder import errors
 from rbdctl_cinder import images
 from rbdctl_cinder import inspection
 from rbdctl_cinder import jobs
@@ -250,6 +251,7 @@ class CopyTest(ImageTestCase):
     def test_a_file_that_cinder_has(self):
         path = self.file(noise(1 << 20), size=GIB)
         glance = Glance(b'not asked')
+        glance.meta['size'] = GIB
         glance.temp_images = mock.Mock()
         glance.temp_images.get.return_value = path
         volume = self.create()
@@ -303,6 +305,44 @@ class CopyTest(ImageTestCase):
         with self.assertRaisesRegex(OSError, 'checksum'):
             self.copy(volume, glance)
         self.assertEqual(b'', bytes(self.made(volume).data))
+
+    def test_glance_gives_less_or_more_than_the_image_has(self):
+        for have, size, says in (
+                (1 << 20, 3 << 20, 'after 1048576 of 3145728 bytes'),
+                (3 << 20, (3 << 20) + 100, 'of 3145828 bytes'),
+                (0, 4096, 'after 0 of 4096 bytes'),
+                ((3 << 20) + 512, 3 << 20, 'went on after 3145728 bytes'),
+                (1024, 700, 'went on after 700 bytes')):
+            for launched_at in (None, timeutils.utcnow(with_timezone=True)):
+                volume = self.create()
+                volume.launched_at = launched_at
+                self.made(volume).size = 8 << 20
+                glance = Glance(noise(have))
+                glance.meta['size'] = size
+                with self.subTest(have=have, size=size), \
+                        self.assertRaisesRegex(
+                            exception.VolumeBackendAPIException, says):
+                    self.copy(volume, glance)
+                self.assertEqual(b'', bytes(self.made(volume).data))
+
+    def test_a_file_that_was_not_fetched_to_its_end(self):
+        glance = Glance(b'')
+        glance.meta['size'] = 2 << 20
+        glance.temp_images = mock.Mock()
+        glance.temp_images.get.return_value = self.file(noise(1 << 20))
+        for encrypt in (False, True):
+            with self.subTest(encrypt), self.assertRaisesRegex(
+                    exception.VolumeBackendAPIException,
+                    'after 1048576 of 2097152 bytes'):
+                self.driver._copy_image(self.context, self.create(), glance,
+                                        IMAGE, encrypt)
+
+    def test_a_file_that_is_cut_meanwhile(self):
+        path = self.file(noise(1 << 20))
+        with mock.patch.object(os, 'stat', return_value=mock.Mock(
+                st_size=2 << 20)), self.assertRaisesRegex(
+                    errors.ProblemError, 'after 1048576 of 2097152'):
+            self.driver._write_file(self.create(), path)
 
     def test_a_new_image_leaves_nothing_of_the_old(self):
         volume = self.create()
