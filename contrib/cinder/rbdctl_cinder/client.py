@@ -215,14 +215,25 @@ class Download:
     """Content on its way: a file to read once, to its end.
 
     ``length`` is its size in bytes, None if the sidecar did not say. An early
-    end is a ProblemError, never a short file.
+    end is a ProblemError, never a short file. So is a second pass over it:
+    glanceclient begins each by asking for its truth, and Cinder has failed
+    uploads made again with the same, half read file.
+    See: glanceclient/common/http.py, _chunk_body.
     """
 
     def __init__(self, conn, response, what):
         self._conn = conn
         self._response = response
         self._what = what
+        self._begun = False
         self.length = response.length
+
+    def __bool__(self):
+        if self._begun:
+            raise errors.ProblemError('failed', '%s: it can be read once, and '
+                                      'the upload of it broke off: try again' %
+                                      self._what)
+        return True
 
     def read(self, size=CHUNK):
         """Up to ``size`` bytes; none at the end."""
@@ -230,6 +241,7 @@ class Download:
             return b''.join(self)
         if not size:
             return b''
+        self._begun = True
         try:
             data = self._response.read(size)
         except (OSError, http.client.HTTPException) as e:
@@ -247,6 +259,8 @@ class Download:
             yield data
 
     def close(self):
+        # The socket is the response's alone, as it says `Connection: close`.
+        self._response.close()
         self._conn.close()
 
     def __enter__(self):

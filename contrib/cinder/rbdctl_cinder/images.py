@@ -285,13 +285,24 @@ def _first(chunks, length):
 
 
 def _upload(context, volume, image_service, image_meta, data):
+    """Makes ``data``, a Download, that of the image.
+
+    An image that is not all of it would be active: it is deleted.
+    """
     volume_type = volume.volume_type
     specs = (volume_type and volume_type.extra_specs) or {}
     made_of = volume.glance_metadata or {}
-    image_service.update(
+    length = data.length
+    made = image_service.update(
         context, image_meta['id'], {}, data,
         store_id=specs.get('image_service:store_id'),
         base_image_ref=made_of.get('image_id'))
+    size = made and made.get('size')
+    if None not in (size, length) and size != length:
+        image_service.delete(context, image_meta['id'])
+        raise errors.ProblemError(
+            'failed', 'Glance took %d of %d bytes, and the image was deleted: '
+            'try again' % (size, length))
 
 
 class _temporary_file:

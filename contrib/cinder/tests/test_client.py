@@ -258,6 +258,26 @@ class DataTest(_TestCase):
             self.assertEqual(b'', data.read(1))
         self.assertEqual(b'abcd' * 255 + bytes((64 << 20) - 1024), rest)
 
+    def test_a_download_is_closed(self):
+        def alone(handler, _):
+            handler.send_response(200)
+            handler.send_header('Content-Length', '1024')
+            handler.send_header('Connection', 'close')  # as the sidecar does
+            handler.end_headers()
+            handler.wfile.write(bytes(1024))
+        self.sidecar.faults = [alone]
+        with self.c.download(VOLUME + '/data') as data:
+            data.read(4)
+            response = data._response
+        self.assertTrue(response.isclosed())
+
+    def test_a_download_that_is_read_again(self):
+        with self.c.download(VOLUME + '/data') as data:
+            self.assertTrue(data)
+            data.read(4)
+            with self.assertRaisesRegex(errors.ProblemError, 'read once'):
+                bool(data)
+
     def test_a_download_that_ends_early(self):
         def cut(handler, _):
             handler.send_response(200)

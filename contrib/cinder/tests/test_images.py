@@ -1,15 +1,19 @@
 """Image data between Glance and volumes, with the real qemu-img."""
 
+import http.server
 import os
 import subprocess
+import threading
 import unittest
 from unittest import mock
 import uuid
 
 from castellan.common.objects import symmetric_key
+import glanceclient
 from oslo_utils import timeutils
 
 from cinder import exception
+from cinder.image import glance
 from cinder.volume import volume_utils
 from rbdctl_cinder import errors
 from rbdctl_cinder import images
@@ -49,6 +53,29 @@ class Glance:
     def update(self, context, image_id, meta, data, **known):
         self.updated = known
         self.content = b''.join(iter(lambda: data.read(65536), b''))
+        return {'size': len(self.content)}
+
+    def delete(self, context, image_id):
+        self.content = None
+
+
+class GlanceServer(http.server.BaseHTTPRequestHandler):
+    """Glance itself, as far as an upload goes: it breaks off the first."""
+
+    bodies = None
+    timeout = 10
+
+    def do_PUT(self):
+        self.bodies.append(b'')
+        if len(self.bodies) > 1:
+            while size := int(self.rfile.readline() or b'0', 16):
+                self.bodies[-1] += self.rfile.read(size + 2)[:-2]
+            self.send_response(204)
+            self.end_headers()
+        self.close_connection = True
+
+    def log_message(self, *_args):
+        pass
 
 
 def noise(size):
@@ -406,6 +433,41 @@ class UploadTest(ImageTestCase):
         self.sidecar.faults = [cut]
         with self.assertRaises(exception.VolumeBackendAPIException):
             self.upload()
+
+    def glance(self):
+        """Cinder's own image service, of a server that breaks off once."""
+        class Handler(GlanceServer):
+            bodies = []
+        server = http.server.HTTPServer(('127.0.0.1', 0), Handler)
+
+        def serve():  # serve_forever would not yield to green threads
+            for _ in range(2):
+                server.process_request(*server.socket.accept())
+            server.server_close()
+        threading.Thread(target=serve, daemon=True).start()
+        wrapper = glance.GlanceClientWrapper()
+        wrapper.netloc = '127.0.0.1:%d' % server.server_port
+        wrapper.client = glanceclient.Client('2', 'http://' + wrapper.netloc)
+        return glance.GlanceImageService(wrapper), Handler.bodies
+
+    def test_an_upload_that_cinder_makes_again(self):
+        service, bodies = self.glance()
+        with self.assertRaisesRegex(exception.VolumeBackendAPIException,
+                                    'broke off'), \
+                self.assertLogs('cinder.image.glance'):
+            self.driver.copy_volume_to_image(self.context, self.volume,
+                                             service, RAW)
+        # The second was begun by its head, and never ended.
+        self.assertEqual(b'', b''.join(bodies))
+
+    def test_an_upload_that_is_short_nevertheless(self):
+        service = Glance(b'')
+        service.update = lambda *_args, **_known: {'size': 4096}
+        with self.assertRaisesRegex(exception.VolumeBackendAPIException,
+                                    'took 4096 of 4194304 bytes'):
+            self.driver.copy_volume_to_image(self.context, self.volume,
+                                             service, RAW)
+        self.assertIsNone(service.content)
 
 
 class EncryptedTest(ImageTestCase):
