@@ -30,9 +30,9 @@ func (s *Server) apiHandler() (http.Handler, error) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(document)
 	})
-	handler := buffered(routed(mux))
+	handler := buffered(mux, routed(mux))
 	handler = limited(s.cfg.MaxRequests, handler)
-	return s.recorded(newGuests(s.cfg).only(handler)), nil
+	return s.recorded(newGuests(s.cfg).only(ofPool(s.cfg.Pool, handler))), nil
 }
 
 // OpenAPI describes the API: the document that every server has at /openapi.json.
@@ -47,7 +47,8 @@ func OpenAPI() ([]byte, error) {
 // register puts every operation on mux and returns the OpenAPI document.
 func (s *Server) register(mux *http.ServeMux) ([]byte, error) {
 	config := huma.DefaultConfig("rbdctl", "1")
-	config.Info.Description = "Cinder's volumes in Ceph, over the UNIX socket of `rbdctl serve`."
+	config.Info.Description = "Cinder's volumes in Ceph, over the UNIX socket of `rbdctl serve`. " +
+		"A request with the header " + poolHeader + " is refused by the sidecar of any other pool."
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil // they add links to schemas to every answer
 	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: strictJSON}

@@ -19,15 +19,17 @@ import (
 
 const contentType = "application/octet-stream"
 
+// dataPath is the path of the one body that is not buffered.
+const dataPath = "/v1/volumes/{id}/data"
+
 func (a *api) registerData() {
-	const path = "/v1/volumes/{id}/data"
 	raw := map[string]*huma.MediaType{contentType: {Schema: &huma.Schema{Type: "string", Format: "binary"}}}
-	huma.Register(a, operation(http.MethodGet, path, "read-volume",
+	huma.Register(a, operation(http.MethodGet, dataPath, "read-volume",
 		"Read the content of a volume or of a snapshot of it, all of it; its length is announced",
 		func(op *huma.Operation) {
 			op.Responses["200"] = &huma.Response{Description: "The content", Content: raw}
 		}), a.read)
-	huma.Register(a, operation(http.MethodPut, path, "write-volume",
+	huma.Register(a, operation(http.MethodPut, dataPath, "write-volume",
 		"Write content to a volume, from its beginning; the volume keeps its size",
 		func(op *huma.Operation) {
 			op.RequestBody = &huma.RequestBody{Required: true, Content: raw}

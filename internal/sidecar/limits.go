@@ -80,11 +80,31 @@ func limited(limit int, next http.Handler) http.Handler {
 	})
 }
 
+// poolHeader is the pool whose sidecar a request is meant for. Without it, it is meant
+// for any.
+const poolHeader = "Rbdctl-Pool"
+
+// ofPool refuses requests for the sidecar of another pool: here, a delete would find
+// nothing and succeed, and a volume would be made where nobody looks for it.
+func ofPool(pool string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, meant := range r.Header[poolHeader] {
+			if meant != pool && strings.HasPrefix(r.URL.Path, "/v1/") {
+				w.Header().Set("Connection", "close") // the body is not read
+				exchangeOf(r.Context()).refuse(refusal(http.StatusBadRequest,
+					"the request is for pool %q, and this sidecar serves %q: mend rbdctl_socket or rbd_pool in cinder.conf, or --pool", meant, pool))
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // buffered reads the body of a request before its handler runs, within the limits
 // on size and time. Content of volumes passes by: its handler reads it.
-func buffered(next http.Handler) http.Handler {
+func buffered(mux *http.ServeMux, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/data") {
+		if _, route := mux.Handler(r); route == http.MethodPut+" "+dataPath {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -49,6 +49,8 @@ func TestBadInput(t *testing.T) {
 		{"nested deeply", "PUT", path, deep, 400, "nested"},
 		{"no body", "PUT", path, ``, 400, "body"},
 		{"oversize", "PUT", path, `{"size_bytes":1,"x":"` + strings.Repeat("x", bodyBytes) + `"}`, 413, "larger"},
+		{"oversize, of an id like the path of content", "PUT", "/v1/volumes/data", strings.Repeat("x", bodyBytes+1), 413, "larger"},
+		{"oversize, of a group snapshot so called", "PUT", "/v1/groups/" + id + "/snapshots/data", strings.Repeat("x", bodyBytes+1), 413, "larger"},
 		{"id with a slash", "PUT", "/v1/volumes/a%2Fb", `{"size_bytes":1048576}`, 400, `"a/b"`},
 		{"id with dots", "PUT", "/v1/volumes/..%2F" + id, `{"size_bytes":1048576}`, 400, ".."},
 		{"path with dots", "GET", "/v1/../v1/stats", ``, 400, ".."},
@@ -84,6 +86,46 @@ func TestBadInput(t *testing.T) {
 		})
 	}
 	r.wants(http.StatusNotFound, http.MethodGet, path, nil)
+}
+
+// TestAnotherPool: a request that is meant for another pool's sidecar does nothing,
+// and says where both are.
+func TestAnotherPool(t *testing.T) {
+	r := start(t)
+	path := r.volume(mib)
+	ask := func(method, path, pool string) reply {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://sidecar"+path, strings.NewReader(`{"size_bytes":1048576}`))
+		r.must(err)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header[poolHeader] = []string{pool}
+		answer, err := r.client.Do(req)
+		r.must(err)
+		p, err := readReply(answer)
+		r.must(err)
+		return p
+	}
+	other := "/v1/volumes/" + uuid.NewString()
+	for _, tt := range []struct{ method, path string }{
+		{"PUT", other}, {"DELETE", other}, {"DELETE", path}, {"PUT", path + "/data"}, {"GET", path},
+		{"GET", "/v1/stats"}, {"GET", "/v1/jobs"}, {"GET", "/v1/nothing"},
+	} {
+		for _, pool := range []string{"fast", ""} {
+			p := ask(tt.method, tt.path, pool)
+			if p.status != http.StatusBadRequest || p.kind() != "invalid" || !strings.Contains(p.detail(), fmt.Sprintf("%q", pool)) ||
+				!strings.Contains(p.detail(), fmt.Sprintf("%q", r.cfg.Pool)) || !strings.Contains(p.detail(), "rbdctl_socket") {
+				t.Errorf("%s %s for %q: %d %s", tt.method, tt.path, pool, p.status, p.text)
+			}
+			checkProblem(t, p)
+		}
+	}
+	r.wants(http.StatusOK, http.MethodGet, path, nil)
+	r.wants(http.StatusNotFound, http.MethodGet, other, nil)
+	if p := ask("DELETE", path, r.cfg.Pool); p.status != http.StatusNoContent {
+		t.Errorf("for this pool: %d %s", p.status, p.text)
+	}
+	if p := ask("GET", "/openapi.json", "fast"); p.status != http.StatusOK {
+		t.Errorf("what is no volume's: %d %s", p.status, p.text)
+	}
 }
 
 // checkProblem demands what every problem document has.

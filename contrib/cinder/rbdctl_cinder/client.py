@@ -49,11 +49,14 @@ class Client:
     ``timeout`` is how many seconds the sidecar may stay silent before a
     request is given up; ``retry_time`` how many seconds long a request that it
     could not take is made again. ``request_id`` is called for each request and
-    returns OpenStack's id of it, or None.
+    returns OpenStack's id of it, or None. A sidecar that does not serve
+    ``pool``, if there is one, refuses everything.
     """
 
-    def __init__(self, path, timeout=300, retry_time=30, request_id=None):
+    def __init__(self, path, timeout=300, retry_time=30, request_id=None,
+                 pool=None):
         self.path = path
+        self.pool = pool
         self.timeout = timeout
         self.retry_time = retry_time
         self._request_id = request_id or (lambda: None)
@@ -119,6 +122,8 @@ class Client:
                    'Connection': 'close'}
         if content_type:
             headers['Content-Type'] = content_type
+        if self.pool:
+            headers['Rbdctl-Pool'] = self.pool.encode()
         request_id = self._request_id()
         if request_id:
             headers['X-Openstack-Request-Id'] = request_id

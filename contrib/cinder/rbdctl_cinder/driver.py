@@ -53,7 +53,8 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
         conf = self.configuration
         self._server = {}  # the last statistics that the sidecar had
         self._client = client.Client(conf.rbdctl_socket, conf.rbdctl_timeout,
-                                     conf.rbdctl_retry_time, _request_id)
+                                     conf.rbdctl_retry_time, _request_id,
+                                     conf.rbd_pool)
 
     @classmethod
     def get_driver_options(cls):
@@ -89,11 +90,6 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
 
     def _ask_stats(self, retry=True):
         answer = self._client.call('GET', '/v1/stats', retry=retry)
-        pool = answer.get('pool')
-        if pool and pool != self.configuration.rbd_pool:
-            raise exception.InvalidConfigurationValue(
-                option='rbd_pool', value='%s, but the sidecar at %s serves %s'
-                % (self.configuration.rbd_pool, self._client.path, pool))
         if answer.get('fsid'):
             self._server = answer
         return answer
@@ -106,8 +102,7 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
     def _update_volume_stats(self):
         try:
             answer = self._ask_stats(retry=False)
-        except (errors.ProblemError,
-                exception.InvalidConfigurationValue) as e:
+        except errors.ProblemError as e:
             LOG.error('The backend is down: %s', e)
             answer = {}
         self._stats = stats.for_scheduler(self, answer,
@@ -164,14 +159,7 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
         """Deletes a volume; one that is in use stays as it is."""
         with faults.translated('delete volume %s' % volume.id,
                                in_use=faults.volume_is_busy(volume)):
-            self._remove(self._path(volume))
-
-    def _remove(self, path):
-        try:
-            self._client.call('DELETE', path)
-        except errors.ProblemError as e:
-            if e.kind != errors.NOT_FOUND:
-                raise
+            self._client.call('DELETE', self._path(volume))
 
     def extend_volume(self, volume, new_size):
         """Extends a volume to new_size GiB; it may be in use."""
@@ -215,7 +203,7 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
         """Deletes a snapshot; its clones go on working."""
         with faults.translated('delete snapshot %s' % snapshot.id,
                                in_use=faults.snapshot_is_busy(snapshot)):
-            self._remove(self._snapshot_path(snapshot))
+            self._client.call('DELETE', self._snapshot_path(snapshot))
 
     def snapshot_revert_use_temp_snapshot(self):
         return False

@@ -7,7 +7,7 @@ wrong on the way there.
 """
 
 INVALID = 'invalid'  # fix the request
-NOT_FOUND = 'not_found'  # for a removal: done
+NOT_FOUND = 'not_found'  # what is asked for, or what it is in
 EXISTS = 'exists'  # there, and otherwise than asked for
 IN_USE = 'in_use'  # somebody has it open; try later
 DENIED = 'denied'  # wrong key, caps or user; never retry

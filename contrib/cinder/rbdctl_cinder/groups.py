@@ -38,7 +38,7 @@ class Groups:
         if any(u['status'] != 'deleted' for u in updates):
             return {'status': fields.GroupStatus.ERROR_DELETING}, updates
         with faults.translated('delete group %s' % group.id):
-            self._remove(_path(group))
+            self._client.call('DELETE', _path(group))
         return {'status': fields.GroupStatus.DELETED}, updates
 
     def update_group(self, context, group,

@@ -433,6 +433,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.headers.get('X-Openstack-Request-Id')))
             fault = sidecar.faults.pop(0) if sidecar.faults else None
         try:
+            meant = self.headers.get('Rbdctl-Pool')
+            if meant not in (None, sidecar.stats['pool']):
+                raise Problem('invalid', 'the request is for pool "%s", and '
+                              'this sidecar serves "%s"' %
+                              (meant, sidecar.stats['pool']))
             if callable(fault):
                 answer = fault(self, body)
             elif fault:

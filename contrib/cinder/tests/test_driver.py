@@ -134,9 +134,6 @@ class VolumeTest(base.DriverTestCase):
                     want = busy.get(name, backend) if kind == 'in_use' \
                         else backend
                     self.sidecar.faults = [stub.Problem(kind, 'why not')]
-                    if name in busy and kind == 'not_found':
-                        getattr(self.driver, name)(*arguments)
-                        continue
                     with self.assertRaisesRegex(want, 'why not'):
                         getattr(self.driver, name)(*arguments)
 
@@ -322,10 +319,17 @@ class StatsTest(base.DriverTestCase):
             self.driver.check_for_setup_error()
 
     def test_setup_of_another_pool(self):
+        volume = self.create()
         self.sidecar.stats['pool'] = 'fast'
-        with self.assertRaisesRegex(exception.InvalidConfigurationValue,
-                                    'fast'):
-            self.driver.check_for_setup_error()
+        for call in (self.driver.check_for_setup_error,
+                     lambda: self.driver.delete_volume(volume),
+                     lambda: self.driver.delete_snapshot(
+                         self.snapshot(volume)),
+                     lambda: self.driver.create_volume(self.volume())):
+            with self.assertRaisesRegex(exception.VolumeBackendAPIException,
+                                        'pool "volumes", .* serves "fast"'):
+                call()
+        self.assertEqual([volume.id], list(self.sidecar.volumes))
         self.assertEqual('down', self.driver.get_volume_stats(True)[
             'backend_state'])
 
