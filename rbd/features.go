@@ -26,11 +26,11 @@ type FeatureOptions struct {
 //
 // Similar To: rbd feature enable <spec> <feature>…; rbd feature disable <spec> <feature>…
 func (m *Images) SetFeatures(ctx context.Context, spec ImageSpec, o FeatureOptions) error {
-	on, err := featureBits(o.Enable)
+	on, err := FeatureBits(o.Enable)
 	if err != nil {
 		return wrap(opFeatures, spec.String(), err)
 	}
-	off, err := featureBits(o.Disable)
+	off, err := FeatureBits(o.Disable)
 	if err == nil && on&off != 0 {
 		err = fault.Newf(ErrInvalid, "to be switched both on and off: %s", names(on&off))
 	}
@@ -94,8 +94,9 @@ func (s *scope) defaultFeatures() (uint64, error) {
 	return cmp.Or(sum, librbd.FeatureLayering), nil
 }
 
-// featureBits reads the names of features.
-func featureBits(features []string) (uint64, error) {
+// FeatureBits are librbd's bits of features, by their names. ErrInvalid for a name that
+// is none.
+func FeatureBits(features []string) (uint64, error) {
 	for _, name := range features {
 		if librbd.FeatureSetFromNames([]string{name}) == 0 {
 			return 0, fault.Newf(ErrInvalid, "feature %q: there is none of this name", name)

@@ -139,7 +139,7 @@ func (v Volumes) setUp(ctx context.Context, m making, done rbd.Ensured) error {
 		}
 	}
 	if m.Multiattach {
-		if err := v.SetMultiattach(ctx, m.ID, true); err != nil {
+		if _, err := v.SetMultiattach(ctx, m.ID, Multiattach{Enabled: true}); err != nil {
 			return err
 		}
 	}

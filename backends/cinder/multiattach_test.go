@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"rbdctl/rbd"
 )
 
 // TestMultiattach: the features for one writer go and come back, also after the
@@ -36,7 +38,7 @@ func TestMultiattach(t *testing.T) {
 		t.Errorf("a clone has %d of the features for one writer, want 3", features(clone))
 	}
 	for range 2 {
-		b.must(b.SetMultiattach(t.Context(), volume, false))
+		b.oneWriter(volume, 0)
 		if features(volume) != 3 {
 			t.Errorf("%d of 3 features came back", features(volume))
 		}
@@ -45,16 +47,16 @@ func TestMultiattach(t *testing.T) {
 		t.Errorf("metadata %v, %v", v.Metadata, err)
 	}
 
-	b.must(b.SetMultiattach(t.Context(), volume, true))
+	b.severalWriters(volume)
 	b.tool("feature", "enable", b.image(volumePrefix+volume), "exclusive-lock") // as if killed in the middle
-	b.must(b.SetMultiattach(t.Context(), volume, true))
-	b.must(b.SetMultiattach(t.Context(), volume, false))
+	b.severalWriters(volume)
+	b.oneWriter(volume, 0)
 	if features(volume) != 3 {
 		t.Errorf("%d of 3 features came back after half of it", features(volume))
 	}
 
 	end := b.open(volumePrefix + volume)
-	if err := b.SetMultiattach(t.Context(), volume, true); !errors.Is(err, ErrInUse) {
+	if _, err := b.SetMultiattach(t.Context(), volume, Multiattach{Enabled: true}); !errors.Is(err, ErrInUse) {
 		t.Errorf("of an open volume: %v", err)
 	}
 	end()
@@ -62,7 +64,94 @@ func TestMultiattach(t *testing.T) {
 		t.Error("an open volume has lost features")
 	}
 	plain := b.volumeOn(Source{})
-	b.must(b.SetMultiattach(t.Context(), plain, false))
+	b.oneWriter(plain, 0)
+}
+
+// usual are the features of a new image: layering, exclusive-lock, object-map,
+// fast-diff and deep-flatten.
+const usual = 1 | 4 | 8 | 16 | 32
+
+// severalWriters demands that it comes to be for several, or is, and had the usual
+// features before.
+func (b backend) severalWriters(volume string) {
+	b.Helper()
+	saved, err := b.SetMultiattach(b.Context(), volume, Multiattach{Enabled: true})
+	if err != nil || saved != usual {
+		b.Errorf("saved features %d, %v: want %d", saved, err, usual)
+	}
+}
+
+func (b backend) oneWriter(volume string, saved uint64) {
+	b.Helper()
+	_, err := b.SetMultiattach(b.Context(), volume, Multiattach{Saved: saved})
+	b.must(err)
+}
+
+// bits are the features that an image has.
+func (b backend) bits(volume string) uint64 {
+	b.Helper()
+	info, err := b.lookAt(b.Context(), volume)
+	b.must(err)
+	bits, err := rbd.FeatureBits(info.Features)
+	b.must(err)
+	return bits
+}
+
+// TestMultiattachFromUpstream: what the upstream driver took is in Cinder's database
+// only, and comes back from there. As that driver does, only features for one writer
+// are switched, and ones that are on stay.
+func TestMultiattachFromUpstream(t *testing.T) {
+	b := newBackend(t)
+	volume := b.volumeOn(Source{})
+	b.tool("feature", "disable", b.image(volumePrefix+volume), "fast-diff", "object-map", "exclusive-lock")
+	b.oneWriter(volume, 0)
+	if got := b.bits(volume); got != 33 {
+		t.Errorf("features %d without anything that tells which it had", got)
+	}
+	b.tool("feature", "enable", b.image(volumePrefix+volume), "exclusive-lock") // as if killed in the middle
+	for range 2 {
+		b.oneWriter(volume, usual|1<<9) // an unknown one is none of ours
+		if got := b.bits(volume); got != usual {
+			t.Errorf("features %d, want %d", got, usual)
+		}
+	}
+	b.oneWriter(b.volumeOn(Source{}), usual)
+}
+
+// TestMultiattachToUpstream: what the upstream driver does by the saved features works,
+// librbd refuses none of it, and a note that it leaves does no harm.
+func TestMultiattachToUpstream(t *testing.T) {
+	b := newBackend(t)
+	volume := b.volumeOn(Source{})
+	b.severalWriters(volume)
+	b.severalWriters(volume)
+	b.tool("feature", "enable", b.image(volumePrefix+volume), "exclusive-lock", "object-map", "fast-diff")
+	clone := b.volumeOn(Source{Kind: FromVolume, ID: volume})
+	for _, id := range []string{volume, clone} {
+		if got := b.bits(id); got != usual {
+			t.Errorf("features %d, want %d", got, usual)
+		}
+		b.severalWriters(id)
+		b.oneWriter(id, 1) // the note counts
+		if got := b.bits(id); got != usual {
+			t.Errorf("features %d, want %d", got, usual)
+		}
+	}
+}
+
+// TestMultiattachClone: a clone for several hosts, of a volume for several, tells what
+// the first one had before.
+func TestMultiattachClone(t *testing.T) {
+	b := newBackend(t)
+	volume, clone := b.volumeOn(Source{}), uuid.NewString()
+	b.severalWriters(volume)
+	_, err := b.Create(t.Context(), Create{ID: clone, Size: 16 * mib, Source: Source{Kind: FromVolume, ID: volume}, Multiattach: true})
+	b.must(err)
+	b.severalWriters(clone)
+	b.oneWriter(clone, 0)
+	if got := b.bits(clone); got != usual {
+		t.Errorf("features %d, want %d", got, usual)
+	}
 }
 
 func TestAdoptSnapshot(t *testing.T) {

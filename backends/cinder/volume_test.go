@@ -65,7 +65,7 @@ func TestIDs(t *testing.T) {
 			"AdoptSnapshot":       b.AdoptSnapshot(ctx, id, good, "snap"),
 			"ManageableSnapshots": second(b.ManageableSnapshots(ctx, id)),
 			"SetQoS":              b.SetQoS(ctx, id, nil),
-			"SetMultiattach":      b.SetMultiattach(ctx, id, true),
+			"SetMultiattach":      second(b.SetMultiattach(ctx, id, Multiattach{Enabled: true})),
 			"Connection":          second(b.Connection(ctx, id)),
 			"Read":                b.Read(ctx, id, "", nil, nil),
 			"Write":               second(b.Write(ctx, id, rbd.Source{}, nil)),

@@ -106,12 +106,21 @@ func (a *api) setQoS(ctx context.Context, in *qosInput) (*struct{}, error) {
 type multiattachInput struct {
 	ByID
 	Body struct {
-		Enabled bool `json:"enabled"`
+		Enabled bool   `json:"enabled"`
+		Saved   uint64 `json:"saved_features,omitempty" doc:"To end it: the features from before, where the volume has no note of them. As Cinder's own driver keeps them."`
 	}
 }
 
-func (a *api) setMultiattach(ctx context.Context, in *multiattachInput) (*struct{}, error) {
-	return a.change(ctx, func(ctx context.Context, v cinder.Volumes) error {
-		return v.SetMultiattach(ctx, in.ID, in.Body.Enabled)
+// SavedFeatures are the features that a volume has for one writer.
+type SavedFeatures struct {
+	Bits uint64 `json:"saved_features" doc:"librbd's bits of the features that the volume had before, and has again when it is for one host."`
+}
+
+type multiattachOutput struct{ Body SavedFeatures }
+
+func (a *api) setMultiattach(ctx context.Context, in *multiattachInput) (*multiattachOutput, error) {
+	saved, err := done(ctx, a.server, func(ctx context.Context, v cinder.Volumes) (uint64, error) {
+		return v.SetMultiattach(ctx, in.ID, cinder.Multiattach{Enabled: in.Body.Enabled, Saved: in.Body.Saved})
 	})
+	return &multiattachOutput{SavedFeatures{saved}}, err
 }

@@ -125,8 +125,10 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
         if source['kind'] == 'empty':
             body['object_size_bytes'] = requests.object_size(
                 self.configuration)
-        answer = self._client.call('PUT', self._path(volume), body)
-        return requests.multiattach_update(answer)
+        self._client.call('PUT', self._path(volume), body)
+        if not body.get('multiattach'):
+            return {}
+        return self._set_multiattach(volume, True)
 
     def create_volume(self, volume):
         """Creates a blank volume."""
@@ -185,6 +187,10 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
         wanted = requests.wants_multiattach(new_type)
         if wanted == requests.wants_multiattach(old_type):
             return {}
+        return self._set_multiattach(volume, wanted)
+
+    def _set_multiattach(self, volume, wanted):
+        """Begins or ends multiattach, or finds it so."""
         answer = self._client.call(
             'PUT', self._path(volume) + '/multiattach',
             requests.multiattach(volume, wanted))

@@ -112,18 +112,26 @@ def gib_bytes(size):
 
 
 def multiattach(volume, wanted):
-    """The request to begin or end multiattach."""
-    return {'enabled': wanted}
+    """The request to begin or end multiattach.
+
+    Cinder's own RBD driver keeps in the volume's record which features to
+    give back.
+    """
+    try:
+        saved = json.loads(volume.provider_location)['saved_features']
+    except (TypeError, ValueError, KeyError):
+        saved = None  # no record, or one of something else
+    if wanted or not isinstance(saved, int) or saved < 0:
+        return {'enabled': wanted}
+    return {'enabled': False, 'saved_features': saved}
 
 
 def multiattach_update(answer):
-    """The model update of a volume that was made for multiattach.
+    """The model update of a volume that is for several hosts now.
 
     Cinder's own RBD driver ends multiattach by it.
     See: cinder/volume/drivers/rbd.py, _enable_multiattach.
     """
-    features = answer and answer.get('saved_features')
-    if not features:
-        return {}
     return {'provider_location': json.dumps(
-        {'saved_features': features}, separators=(',', ':'), sort_keys=True)}
+        {'saved_features': answer['saved_features']},
+        separators=(',', ':'), sort_keys=True)}

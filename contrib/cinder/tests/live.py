@@ -214,6 +214,29 @@ class LiveTest(LiveTestCase):
         self.assertEqual(before, ceph('rbd', 'info', 'volumes/' +
                                       volume.name))
 
+    def test_multiattach_across_a_switch(self):
+        """What one driver began, the other one ends."""
+        one, several = self.volume_type(), self.volume_type(
+            multiattach='<is> True')
+
+        def retype(driver, volume, new):
+            volume.update(driver.retype(self.context, volume, new, {}, {})[1])
+            volume.volume_type = new
+            return 'exclusive' in ceph('rbd', 'info', 'volumes/' + volume.name)
+        upstream = self.upstream()
+        for first, second in ((self.driver, upstream),
+                              (upstream, self.driver)) * 2:
+            volume = self.volume(several)
+            volume.update(first.create_volume(volume))
+            self.assertEqual('{"saved_features":61}',
+                             volume.provider_location)
+            self.assertTrue(retype(second, volume, one))
+            self.assertIsNone(volume.provider_location)
+            self.assertFalse(retype(first, volume, several))
+            self.assertTrue(retype(second, volume, one))
+            self.assertFalse(retype(second, volume, several))
+            self.assertTrue(retype(first, volume, one))
+
     def test_manage(self):
         name = 'old-' + uuid.uuid4().hex
         ceph('rbd', 'create', '--size', '1G', 'volumes/' + name)

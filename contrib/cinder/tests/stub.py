@@ -16,6 +16,7 @@ import threading
 
 FSID = '5a0f2b0e-3c58-4f1f-8c55-a1b3c2d4e5f6'
 GIB = 1 << 30
+ONE_WRITER = 4 | 8 | 16 | 64  # features: see MULTIATTACH_EXCLUSIONS
 
 _STATUS = {'invalid': 400, 'not_found': 404, 'exists': 409, 'in_use': 409,
            'denied': 403, 'unavailable': 503, 'unsupported': 422,
@@ -40,6 +41,7 @@ class Volume:
         self.known = known  # what it was asked to be
         self.snapshots = {}
         self.features = 61
+        self.saved = 0  # the note of the features before
         self.imported = None  # id of the image
 
     def content(self):
@@ -132,7 +134,7 @@ class Sidecar:
             same = there.known == body
             if not same:
                 raise Problem('exists', 'it differs')
-            return 200, self.show(vid)
+            return 200, self.made_volume(vid)
         made = Volume(body['size_bytes'])
         made.known = body
         if source['kind'] == 'image':
@@ -152,11 +154,15 @@ class Sidecar:
         elif source != {'kind': 'empty'}:
             raise Problem('invalid', 'source %s' % source)
         self.volumes[vid] = made
-        answer = self.show(vid)
         if body.get('multiattach'):
-            made.features = 1
-            answer['saved_features'] = 61
-        return 201, answer
+            self.put_multiattach(vid, {'enabled': True})
+        return 201, self.made_volume(vid)
+
+    def made_volume(self, vid):
+        """What is said of a volume that was asked for."""
+        return {k: v for k, v in self.show(vid).items() if k in (
+            'id', 'name', 'pool', 'size_bytes', 'object_size_bytes',
+            'parent')}
 
     def show(self, vid):
         v = self.volume(vid)
@@ -312,11 +318,13 @@ class Sidecar:
 
     def put_multiattach(self, vid, body):
         v = self.volume(vid)
-        before, v.features = v.features, 1 if body['enabled'] else 61
-        answer = self.show(vid)
         if body['enabled']:
-            answer['saved_features'] = before
-        return 200, answer
+            v.saved |= v.features
+            v.features &= ~ONE_WRITER
+            return 200, {'saved_features': v.saved}
+        v.features |= (v.saved or body.get('saved_features', 0)) & ONE_WRITER
+        v.saved = 0
+        return 200, {'saved_features': v.features}
 
     def get_connection(self, vid, _):
         self.volume(vid)
@@ -380,7 +388,8 @@ _ROUTES = (
         'image_id', 'format', 'size_bytes', 'object_size_bytes'))}),
     (r'/v1/jobs/([^/]+)', {'GET': ('get_job', ())}),
     (_V + '/qos', {'PUT': ('put_qos', ('qos',))}),
-    (_V + '/multiattach', {'PUT': ('put_multiattach', ('enabled',))}),
+    (_V + '/multiattach', {'PUT': ('put_multiattach', (
+        'enabled', 'saved_features'))}),
     (_V + '/connection', {'GET': ('get_connection', ())}),
     (_V + '/data', {'GET': ('get_data', ()), 'PUT': ('put_data', ())}),
     (_V + '/manageable-snapshots', {

@@ -50,6 +50,33 @@ class VolumeTest(base.DriverTestCase):
         self.assertEqual({'saved_features': 61},
                          json.loads(update['provider_location']))
 
+    def test_multiattach_that_another_driver_began(self):
+        several, one = self.volume_type(**MULTIATTACH), self.volume_type()
+        for location, features in (
+                ('{"saved_features":61}', 61), ('{"saved_features":36}', 37),
+                (None, 33), ('', 33), ('{}', 33), ('[1]', 33), ('x', 33),
+                ('{"saved_features":null}', 33),
+                ('{"saved_features":-1}', 33)):
+            with self.subTest(location):
+                volume = self.create()
+                volume.volume_type = several
+                volume.provider_location = location
+                self.made(volume).features = 33
+                self.assertEqual(
+                    (True, {'provider_location': None}), self.driver.retype(
+                        self.context, volume, one, {}, {}))
+                self.assertEqual(features, self.made(volume).features)
+
+    def test_multiattach_that_another_driver_ends(self):
+        volume = self.create()
+        self.assertIsNone(volume.provider_location)
+        for _ in range(2):  # as when an answer was lost
+            _, update = self.driver.retype(
+                self.context, volume, self.volume_type(**MULTIATTACH), {}, {})
+            self.assertEqual({'provider_location': '{"saved_features":61}'},
+                             update)
+        self.assertEqual(33, self.made(volume).features)
+
     def test_limits_of_the_hypervisor_are_not_ours(self):
         volume = self.volume(self.volume_type({'total_iops_sec': 100},
                                               'front-end'))

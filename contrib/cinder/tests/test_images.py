@@ -193,15 +193,10 @@ class ImportTest(ImageTestCase):
 
     def test_multiattach(self):
         volume = self.volume(self.volume_type(multiattach='<is> True'))
-
-        def made(_handler, body):
-            status, answer = self.sidecar.put_volume(volume.id, body)
-            return status, {**answer, 'saved_features': 61}
-        self.driver._fsid()
-        self.sidecar.faults = [None, None, None, made]
         update, cloned = self.make(volume)
-        self.assertEqual(('{"saved_features":61}', True),
-                         (update['provider_location'], cloned))
+        self.assertEqual(('{"saved_features":61}', True, 33),
+                         (update['provider_location'], cloned,
+                          self.made(volume).features))
 
     def test_what_is_left_to_cinder(self):
         other = str(uuid.uuid4())
