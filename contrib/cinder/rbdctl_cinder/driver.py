@@ -7,6 +7,7 @@ from cinder.common import constants
 from cinder import exception
 from cinder import interface
 from cinder import objects
+from cinder import utils
 from cinder.volume import driver
 import rbdctl_cinder
 from rbdctl_cinder import client
@@ -158,10 +159,20 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
                 'kind': 'volume', 'id': requests.image_id(src_vref)})
 
     def delete_volume(self, volume):
-        """Deletes a volume; one that is in use stays as it is."""
-        with faults.translated('delete volume %s' % volume.id,
-                               in_use=faults.volume_is_busy(volume)):
-            self._client.call('DELETE', self._path(volume))
+        """Deletes a volume; one that is in use stays as it is.
+
+        A guest that is gone is seen for some seconds more.
+        See: cinder/volume/drivers/rbd.py, delete_volume.
+        """
+        conf = self.configuration
+
+        @utils.retry(exception.VolumeIsBusy, conf.rados_connection_interval,
+                     max(1, conf.rados_connection_retries))
+        def delete():
+            with faults.translated('delete volume %s' % volume.id,
+                                   in_use=faults.volume_is_busy(volume)):
+                self._client.call('DELETE', self._path(volume))
+        delete()
 
     def extend_volume(self, volume, new_size):
         """Extends a volume to new_size GiB; it may be in use."""
@@ -262,7 +273,10 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
                                original_volume_status):
         """Gives the image of a migrated volume the volume's name.
 
-        One that is in use keeps its name, and the volume remembers that.
+        One that is in use keeps its name, and the volume remembers that; so
+        does one whose name cannot be had. Of any other failure it is not known
+        which name it has: Cinder goes on with the volume that it migrated.
+        See: cinder/volume/manager.py, _clean_temporary_volume.
         """
         kept = {'_name_id': requests.image_id(new_volume),
                 'provider_location': new_volume['provider_location']}
@@ -272,6 +286,10 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
             self._client.call('POST', self._path(new_volume) + '/rename',
                               {'id': volume.id})
         except errors.ProblemError as e:
+            if e.kind not in (errors.NOT_FOUND, errors.EXISTS):
+                raise faults.backend_error(
+                    'rename volume %s to %s: %s (%s)' % (
+                        new_volume.id, volume.id, e, e.kind)) from e
             LOG.error('Volume %(id)s keeps the image of %(new)s: %(why)s',
                       {'id': volume.id, 'new': kept['_name_id'], 'why': e})
             return kept

@@ -11,6 +11,7 @@ import os
 import tempfile
 import urllib.parse
 
+from oslo_config import cfg
 from oslo_log import log as logging
 
 from cinder.image import image_utils
@@ -80,6 +81,8 @@ class ImageData:
         See: cinder/volume/flows/manager/create_volume.py,
         _create_from_image_cache_or_download.
         """
+        if getattr(cfg.CONF, 'image_conversion_disable', False):
+            return False  # Cinder has a word of its own for that
         signed = any(key.startswith('img_signature')
                      for key in image_meta.get('properties') or ())
         return (image_meta.get('disk_format') == 'qcow2' and

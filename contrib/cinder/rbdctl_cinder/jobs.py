@@ -42,21 +42,24 @@ def done(client, path, body):
 
 
 def _start(client, path, body):
-    """Asks for the job. A request that may have come through is repeated:
+    """Asks for the job, as long as the client asks for anything.
 
-    to give up would leave a job that works behind Cinder's back.
+    Raises ProblemError: OUTCOME_UNKNOWN if the job may be under way, because
+    one of the requests may have come through.
     """
-    sent = False
+    unknown = None
     pause = PAUSE
     deadline = time.monotonic() + client.retry_time
     while True:
         try:
             return client.call('POST', path, body, retry=False)
         except errors.ProblemError as e:
-            sent = sent or e.sent
-            late = not sent and time.monotonic() + pause > deadline
-            if e.kind not in _AGAIN or late:
+            if e.kind not in _AGAIN:
                 raise
-            LOG.warning('It is not known whether the job begins: %s', e)
+            if e.kind == errors.OUTCOME_UNKNOWN:
+                unknown = e
+            if time.monotonic() + pause > deadline:
+                raise unknown or e
+            LOG.warning('The job is asked for again: %s', e)
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -32,14 +32,17 @@ OWN = [
 _KEPT = ('rbd_cluster_name', 'rbd_pool', 'rbd_user', 'rbd_ceph_conf',
          'rbd_secret_uuid', 'rbd_flatten_volume_from_snapshot',
          'rbd_store_chunk_size', 'report_dynamic_total_capacity',
-         'rbd_exclusive_cinder_pool')
+         'rbd_exclusive_cinder_pool', 'rados_connection_retries',
+         'rados_connection_interval')
 
 # What is decided elsewhere now; said once, at start, when it is set.
 _ELSEWHERE = {
     'rbd_max_clone_depth': 'the sidecar has limits of its own',
     'enable_deferred_deletion': 'the sidecar always deletes in the background',
     'deferred_deletion_delay': 'the sidecar has a delay of its own',
+    'deferred_deletion_purge_interval': 'the sidecar has one of its own',
     'rados_connect_timeout': 'the sidecar bounds every call',
+    'replication_connect_timeout': 'rbdctl does not mirror volumes',
 }
 
 OPTIONS = OWN + [o for o in upstream.RBD_OPTS if o.dest in _KEPT]
@@ -49,6 +52,10 @@ cfg.CONF.register_opts(OWN, group=configuration.SHARED_CONF_GROUP)
 
 def without_effect(conf):
     """The options that are set and do nothing here: pairs of name and why."""
+    # To be known at all in the backend's section, of which this driver
+    # registers its own options only.
+    conf.append_config_values(
+        [o for o in upstream.RBD_OPTS if o.dest in _ELSEWHERE])
     found = []
     for option in upstream.RBD_OPTS:
         why = _ELSEWHERE.get(option.dest)

@@ -55,6 +55,7 @@ class DriverTestCase(unittest.TestCase):
         settings = {'rbdctl_socket': self.sidecar.socket,
                     'rbdctl_timeout': 60, 'rbdctl_retry_time': 0,
                     'rbd_pool': 'volumes', 'volume_backend_name': 'ceph',
+                    'rados_connection_retries': 1,
                     **settings}
         for name, value in settings.items():
             self.set(name, value)

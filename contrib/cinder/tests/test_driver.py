@@ -1,13 +1,20 @@
 """The driver, on Cinder's own objects."""
 
 import json
+import os
 import unittest
 from unittest import mock
 import uuid
 
+from oslo_config import cfg
+import tenacity
+
 from cinder import context
 from cinder import exception
 from cinder import objects
+from cinder.volume import configuration
+from cinder.volume import driver as cinder_driver
+from rbdctl_cinder import options
 from tests import base
 from tests import stub
 
@@ -135,6 +142,20 @@ class VolumeTest(base.DriverTestCase):
         with self.assertRaises(exception.SnapshotIsBusy):
             self.driver.delete_snapshot(self.snapshot(volume))
 
+    def test_busy_for_some_seconds(self):
+        self.driver = self.new_driver(rados_connection_retries=3,
+                                      rados_connection_interval=7)
+        slept = []
+        self.patch(tenacity.nap, 'sleep', slept.append)
+        volume = self.create()
+        self.sidecar.faults = [stub.Problem('in_use')] * 2
+        self.driver.delete_volume(volume)
+        self.assertEqual(({}, [7, 14]), (self.sidecar.volumes, slept))
+        self.sidecar.faults = [stub.Problem('in_use')] * 3
+        with self.assertRaises(exception.VolumeIsBusy):
+            self.driver.delete_volume(volume)
+        self.assertEqual([], self.sidecar.faults)
+
     def test_every_problem(self):
         volume = self.create()
         snapshot = self.snapshot(volume)
@@ -253,6 +274,18 @@ class MigrationTest(base.DriverTestCase):
                 self.assertEqual(kept, self.driver.update_migrated_volume(
                     self.context, volume, new, status))
 
+    def test_a_name_that_is_not_known(self):
+        volume, new = self.volume(), self.create()
+        for kind in set(stub._STATUS) - {'not_found', 'exists'}:
+            self.sidecar.faults = [stub.Problem(kind, 'why not')]
+            with self.subTest(kind), self.assertRaisesRegex(
+                    exception.VolumeBackendAPIException, 'why not'):
+                self.driver.update_migrated_volume(self.context, volume, new,
+                                                   'available')
+        self.sidecar.faults = [stub.Problem('not_found')]
+        self.assertEqual(new.id, self.driver.update_migrated_volume(
+            self.context, volume, new, 'available')['_name_id'])
+
     def test_migrate(self):
         self.driver.get_volume_stats(refresh=True)
         here = {'storage_protocol': 'ceph',
@@ -366,6 +399,27 @@ class StatsTest(base.DriverTestCase):
         with self.assertRaisesRegex(exception.InvalidConfigurationValue,
                                     'replication_device'):
             self.driver.do_setup(self.context)
+
+    def test_options_without_effect_are_named_as_cinder_has_them(self):
+        """Cinder registers none of an RBD driver for a backend."""
+        with open(os.path.join(self.dir.name, 'cinder.conf'), 'w') as f:
+            f.write('[fast]\nrbd_max_clone_depth = 2\nrbd_pool = volumes\n'
+                    'deferred_deletion_purge_interval = 9\n'
+                    'rados_connection_retries = 4\n'
+                    'replication_connect_timeout = 1\n')
+        cfg.CONF([], project='cinder', default_config_files=[f.name])
+        conf = configuration.Configuration(cinder_driver.volume_opts,
+                                           config_group='fast')
+        conf.append_config_values(options.OPTIONS)
+        self.assertEqual(
+            ['rbd_max_clone_depth', 'replication_connect_timeout',
+             'deferred_deletion_purge_interval'],
+            [name for name, _why in options.without_effect(conf)])
+
+    def test_every_option_means_the_same_or_is_named(self):
+        self.assertEqual(
+            {o.dest for o in options.upstream.RBD_OPTS},
+            set(options._KEPT) | set(options._ELSEWHERE))
 
     def test_options_without_effect_are_named(self):
         self.driver = self.new_driver(enable_deferred_deletion=True,

@@ -216,6 +216,13 @@ class ImportTest(ImageTestCase):
             self.volume(size=2, encryption_key_id=str(uuid.uuid4()))))
         self.driver = self.new_driver(image_volume_cache_enabled=True)
         self.assertEqual(({}, False), self.make())
+        self.driver = self.new_driver(image_volume_cache_enabled=False)
+        self.set('image_conversion_disable', True, None)
+        self.assertEqual(({}, False), self.make())
+        with self.assertRaises(exception.ImageConversionNotAllowed):
+            self.driver.copy_image_to_volume(
+                self.context, self.create(),
+                Glance(self.qcow2(b'x' * 512), disk_format='qcow2'), IMAGE)
         self.assertEqual([], self.asked())
 
     def test_a_refusal_is_left_to_cinder(self):
@@ -242,6 +249,7 @@ class ImportTest(ImageTestCase):
             self.make()
 
     def test_a_sidecar_that_goes_away_meanwhile(self):
+        self.driver._client.retry_time = 30
         self.driver._fsid()
         self.sidecar.states = ['running', 'done']
         self.sidecar.faults = [

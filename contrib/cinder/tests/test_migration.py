@@ -83,6 +83,7 @@ class MigrationTest(base.DriverTestCase):
                 self.assertIn(volume.id, self.sidecar.volumes)
 
     def test_a_sidecar_that_goes_away_meanwhile(self):
+        self.driver._client.retry_time = 30
         volume = self.create(status='available')
         self.driver._fsid()
         self.sidecar.states = ['running', 'done']
@@ -102,6 +103,22 @@ class MigrationTest(base.DriverTestCase):
             raise stub.Problem('not_found')
         self.sidecar.faults = [None, end]
         self.assertEqual((True, None), self.migrate(volume))
+
+    def test_a_job_that_does_not_begin(self):
+        volume = self.create(status='available')
+        self.driver._fsid()
+        self.driver._client.retry_time = 0.1
+        for first, says in ((None, 'at its quota'),
+                            (stub.Drop(), 'without response'),
+                            (stub.Problem('outcome_unknown', 'cut'), 'cut')):
+            self.sidecar.faults = [stub.Problem(
+                'unavailable', 'at its quota')] * 10000
+            if first:
+                self.sidecar.faults.insert(0, first)
+            with self.subTest(says), self.assertRaisesRegex(
+                    exception.VolumeMigrationFailed, says):
+                self.migrate(volume)
+        self.assertGreater(len(self.asked()), 6)
 
     def test_no_sidecar(self):
         volume = self.create(status='available')
