@@ -7,6 +7,7 @@ converted, and what is to be encrypted has to be encrypted, by qemu-img in a
 file in Cinder's image_conversion_dir, as with every driver.
 """
 
+import contextlib
 import os
 import tempfile
 import urllib.parse
@@ -222,9 +223,32 @@ class ImageData:
                                   {'size_bytes': have})
             if volume.launched_at:
                 end = max(have, end)
-        chunks = _first(chunks, end)
-        self._client.upload(path + '/data', content.filled_up(chunks, end),
-                            end)
+        chunks = content.filled_up(_first(chunks, end), end)
+        with self._without_limits(volume):
+            self._client.upload(path + '/data', chunks, end)
+
+    @contextlib.contextmanager
+    def _without_limits(self, volume):
+        """Lifts the limits of the volume's type in the block.
+
+        librbd holds everybody to them, also who writes the image's content.
+        """
+        path, limits = self._path(volume) + '/qos', requests.qos(
+            volume.volume_type)
+        if not limits:
+            yield
+            return
+        self._client.call('PUT', path, {'qos': {}})
+        try:
+            yield
+        except BaseException:
+            try:
+                self._client.call('PUT', path, {'qos': limits})
+            except errors.ProblemError as e:
+                LOG.error('Volume %(id)s is left without its limits: %(why)s',
+                          {'id': volume.id, 'why': e})
+            raise
+        self._client.call('PUT', path, {'qos': limits})
 
     def copy_volume_to_image(self, context, volume, image_service,
                              image_meta):

@@ -384,6 +384,32 @@ class CopyTest(ImageTestCase):
         self.assertEqual(b'new' * 512 + bytes((8 << 20) - 1536),
                          bytes(v.data))
 
+    def test_the_limits_do_not_hold_back_the_content(self):
+        limits = {'total_bytes_sec': '1'}
+        known = {'volume_type': self.volume_type(limits)}
+        volume = self.create(**known)
+        self.copy(volume, Glance(b'x' * 512))
+        fault = stub.Problem('unavailable', 'at its quota')
+        for faults, says in (([fault], 'quota'),
+                             ([fault, stub.Problem('denied')], 'quota'),
+                             ([None, stub.Problem('denied', 'no')], 'no')):
+            self.sidecar.faults = [None, *faults]
+            with self.subTest(says), self.assertRaisesRegex(
+                    exception.VolumeBackendAPIException, says):
+                self.copy(volume, Glance(b'x' * 512))
+        for glance in (Glance(b'x' * 512), Glance(b'')):
+            glance.meta['size'] = 1024
+            with self.assertRaises(exception.VolumeBackendAPIException):
+                self.copy(volume, glance)
+            self.assertEqual(limits, self.made(volume).qos)
+        path = '/v1/volumes/%s' % volume.id
+        self.assertEqual(
+            [('PUT', path + '/qos'), ('PUT', path + '/data'),
+             ('PUT', path + '/qos')] * 6,
+            [(m, p) for m, p in self.sidecar.made('PUT') if p != path])
+        self.assertEqual([{'qos': {}}, {'qos': limits}] * 6, [
+            {'qos': b['qos']} for b in self.sidecar.bodies(path + '/qos')])
+
     def test_a_full_volume(self):
         self.sidecar.faults = [stub.Problem('unavailable', 'at its quota')]
         volume = self.volume()
