@@ -3,6 +3,8 @@ package rbd
 import (
 	"context"
 	"syscall"
+
+	"rbdctl/internal/fault"
 )
 
 // CreateSnapshot takes a snapshot. ErrExists when the name is taken.
@@ -41,6 +43,41 @@ func (m *Images) Unprotect(ctx context.Context, spec SnapSpec) error {
 		}
 		return run(img.s, "rbd_snap_unprotect", img.GetSnapshot(spec.Snap).Unprotect)
 	})
+}
+
+// UnprotectUnused undoes Protect of a snapshot without clones of either format. One that
+// has clones stays as it is, which is success, and so is one that is not protected.
+//
+// Similar To: rbd children <spec>; rbd snap unprotect <spec>
+func (m *Images) UnprotectUnused(ctx context.Context, spec SnapSpec) error {
+	return m.onImage(ctx, "snap unprotect", spec, func(img *openImage) error {
+		snap, there, err := img.snapshot(spec.Snap)
+		if err == nil && !there {
+			err = fault.New(ErrNotFound, "there is no snapshot of this name")
+		}
+		if err != nil || !snap.Protected {
+			return err
+		}
+		clones, err := img.cloned(spec.ImageSpec, snap)
+		if err != nil || clones {
+			return err
+		}
+		err = run(img.s, "rbd_snap_unprotect", img.GetSnapshot(spec.Snap).Unprotect)
+		return ignore(err, syscall.EBUSY, syscall.EINVAL) // cloned just now; unprotected just now
+	})
+}
+
+// cloned tells whether a snapshot of the image has clones.
+func (o *openImage) cloned(spec ImageSpec, snap Snapshot) (bool, error) {
+	ioctx, err := o.s.poolOf(spec)
+	if err != nil {
+		return false, err
+	}
+	id, err := native(o.s, "rbd_get_id", o.GetId)
+	if err != nil {
+		return false, err
+	}
+	return o.s.hasClones(ioctx, id, snap)
 }
 
 // onImage runs fn on the open image of spec.

@@ -27,6 +27,19 @@ func (v Volumes) Rename(ctx context.Context, id, to string) error {
 	return v.Images.Rename(ctx, from, target)
 }
 
+// ReleaseSnapshot lets go of a snapshot, which stays: it is no more protected, unless it
+// has clones, so that whoever has it can remove it by any tool. Done already is success.
+// See: cinder/volume/drivers/rbd.py, unmanage_snapshot.
+//
+// Similar To: rbd snap unprotect <volume>@snapshot-<uuid>
+func (v Volumes) ReleaseSnapshot(ctx context.Context, id, snapshot string) error {
+	spec, err := v.snapshot(id, snapshot)
+	if err != nil {
+		return err
+	}
+	return v.Images.UnprotectUnused(ctx, spec)
+}
+
 // Adopt makes the image called name the volume id: Cinder manages it from then on.
 // An image that is something else by its name, such as a backup or an instance's
 // disk, is ErrInvalid, one that is open ErrInUse. Done already is success.

@@ -178,3 +178,35 @@ func TestAdoptSnapshot(t *testing.T) {
 		}
 	}
 }
+
+// TestReleaseSnapshot: what Cinder lets go of can be removed by any tool, unless it has
+// clones of either format.
+func TestReleaseSnapshot(t *testing.T) {
+	b := newBackend(t)
+	volume := b.volumeOn(Source{})
+	for _, format := range []string{"", "1", "2"} {
+		snapshot := b.snapshotOf(volume)
+		spec := b.image(volumePrefix+volume) + "@snapshot-" + snapshot
+		if format != "" {
+			b.tool("clone", "--rbd-default-clone-format", format, spec, b.image("clone-"+snapshot))
+		}
+		for range 2 {
+			b.must(b.ReleaseSnapshot(t.Context(), volume, snapshot))
+		}
+		v, err := b.Get(t.Context(), volume)
+		b.must(err)
+		for _, s := range v.Snapshots {
+			if s.ID == snapshot && s.Protected != (format != "") {
+				t.Errorf("with a clone of format %q, protected = %t", format, s.Protected)
+			}
+		}
+		if format == "" {
+			b.tool("snap", "rm", spec)
+		}
+	}
+	for volume, snapshot := range map[string]string{volume: uuid.NewString(), uuid.NewString(): uuid.NewString()} {
+		if err := b.ReleaseSnapshot(t.Context(), volume, snapshot); !errors.Is(err, ErrNotFound) {
+			t.Errorf("of nothing: %v", err)
+		}
+	}
+}

@@ -63,6 +63,8 @@ func TestIDs(t *testing.T) {
 			"Rename to":           b.Rename(ctx, good, id),
 			"Adopt":               second(b.Adopt(ctx, id, "image")),
 			"AdoptSnapshot":       b.AdoptSnapshot(ctx, id, good, "snap"),
+			"ReleaseSnapshot":     b.ReleaseSnapshot(ctx, id, good),
+			"ReleaseSnapshot's":   b.ReleaseSnapshot(ctx, good, id),
 			"ManageableSnapshots": second(b.ManageableSnapshots(ctx, id)),
 			"SetQoS":              b.SetQoS(ctx, id, nil),
 			"SetMultiattach":      second(b.SetMultiattach(ctx, id, Multiattach{Enabled: true})),

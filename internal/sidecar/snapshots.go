@@ -17,6 +17,8 @@ func (a *api) registerSnapshots() {
 		"Remove a snapshot. Gone is success, and so is one with clones, which go on working"), a.deleteSnapshot)
 	huma.Register(a, operation(http.MethodPost, path+"/adopt", "adopt-snapshot",
 		"Make a snapshot of a volume's image one of Cinder's"), a.adoptSnapshot)
+	huma.Register(a, operation(http.MethodPost, path+"/release", "release-snapshot",
+		"Let go of a snapshot, which stays: it is no more protected, unless it has clones"), a.releaseSnapshot)
 }
 
 // BySnapshotID is the operand of operations on a snapshot.
@@ -50,6 +52,12 @@ func (a *api) createSnapshot(ctx context.Context, in *BySnapshotID) (*snapshotOu
 func (a *api) deleteSnapshot(ctx context.Context, in *BySnapshotID) (*struct{}, error) {
 	return a.change(ctx, func(ctx context.Context, v cinder.Volumes) error {
 		return v.DeleteSnapshot(ctx, in.ID, in.Snapshot)
+	})
+}
+
+func (a *api) releaseSnapshot(ctx context.Context, in *BySnapshotID) (*struct{}, error) {
+	return a.change(ctx, func(ctx context.Context, v cinder.Volumes) error {
+		return v.ReleaseSnapshot(ctx, in.ID, in.Snapshot)
 	})
 }
 

@@ -81,7 +81,13 @@ class Manageable:
                 for s in snapshots]
 
     def unmanage_snapshot(self, snapshot):
-        """Leaves the snapshot as it is."""
+        """Leaves the snapshot there, for any tool to remove.
+
+        See: cinder/volume/drivers/rbd.py, unmanage_snapshot.
+        """
+        with faults.translated('unmanage snapshot %s' % snapshot.id):
+            self._client.call('POST', self._snapshot_path(snapshot) +
+                              '/release')
 
     def _size_of(self, name, existing_ref, path, kind):
         with _referring('look at %s' % name, existing_ref):

@@ -259,7 +259,9 @@ class LiveTest(LiveTestCase):
             self.driver.get_manageable_snapshots(
                 [], None, 1000, 0, ['reference'], ['asc'])])
         self.driver.manage_existing_snapshot(snapshot, ref)
-        self.driver.delete_snapshot(snapshot)
+        self.driver.unmanage_snapshot(snapshot)
+        ceph('rbd', 'snap', 'rm', '--no-progress', 'volumes/%s@snapshot-%s' %
+             (volume.name, snapshot.id))
 
     def test_migrated(self):
         volume, new = self.volume(), self.create()

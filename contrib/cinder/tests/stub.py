@@ -40,6 +40,7 @@ class Volume:
         self.data = bytearray()
         self.known = known  # what it was asked to be
         self.snapshots = {}
+        self.released = set()  # those of them that are not protected
         self.features = 61
         self.saved = 0  # the note of the features before
         self.imported = None  # id of the image
@@ -170,7 +171,8 @@ class Sidecar:
                 'size_bytes': v.size, 'object_size_bytes': 4 << 20,
                 'parent': None, 'depth': 0, 'metadata': {},
                 'snapshots': [
-                    {'id': s, 'name': 'snapshot-' + s, 'protected': True,
+                    {'id': s, 'name': 'snapshot-' + s,
+                     'protected': s not in v.released,
                      'size_bytes': v.size} for s in v.snapshots]}
 
     def get_volume(self, vid, _):
@@ -266,6 +268,12 @@ class Sidecar:
         if body['name'] not in v.snapshots:
             raise Problem('not_found', 'no snapshot')
         v.snapshots[sid] = v.snapshots.pop(body['name'])
+        return 204, None
+
+    def release_snapshot(self, vid, sid, _):
+        if sid not in self.volume(vid).snapshots:
+            raise Problem('not_found', 'no snapshot')
+        self.volume(vid).released.add(sid)
         return 204, None
 
     def group(self, gid):
@@ -395,6 +403,7 @@ _ROUTES = (
     (_V + '/manageable-snapshots', {
         'GET': ('get_manageable_snapshots', ())}),
     (_S, {'PUT': ('put_snapshot', ()), 'DELETE': ('delete_snapshot', ())}),
+    (_S + '/release', {'POST': ('release_snapshot', ())}),
     (_S + '/adopt', {'POST': ('adopt_snapshot', ('name',))}),
 )
 

@@ -97,6 +97,9 @@ class ManageTest(base.DriverTestCase):
         self.driver.manage_existing_snapshot(new, {'source-name': 'old'})
         self.assertIn(new.id, self.made(volume).snapshots)
         self.assertIsNone(self.driver.unmanage_snapshot(new))
+        self.assertEqual({new.id}, self.made(volume).released)
+        with self.assertRaises(exception.VolumeBackendAPIException):
+            self.driver.unmanage_snapshot(self.snapshot(volume))
         for call in (self.driver.manage_existing_snapshot_get_size,
                      self.driver.manage_existing_snapshot):
             with self.subTest(call.__name__), self.assertRaises(
