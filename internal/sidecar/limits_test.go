@@ -106,8 +106,14 @@ func TestAnotherPool(t *testing.T) {
 	}
 	other := "/v1/volumes/" + uuid.NewString()
 	for _, tt := range []struct{ method, path string }{
-		{"PUT", other}, {"DELETE", other}, {"DELETE", path}, {"PUT", path + "/data"}, {"GET", path},
-		{"GET", "/v1/stats"}, {"GET", "/v1/jobs"}, {"GET", "/v1/nothing"},
+		{"PUT", other},
+		{"DELETE", other},
+		{"DELETE", path},
+		{"PUT", path + "/data"},
+		{"GET", path},
+		{"GET", "/v1/stats"},
+		{"GET", "/v1/jobs"},
+		{"GET", "/v1/nothing"},
 	} {
 		for _, pool := range []string{"fast", ""} {
 			p := ask(tt.method, tt.path, pool)
