@@ -126,6 +126,8 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
         if source['kind'] == 'empty':
             body['object_size_bytes'] = requests.object_size(
                 self.configuration)
+        if not volume.use_quota:  # made for a backup, and deleted after it
+            body['temporary'] = True
         self._client.call('PUT', self._path(volume), body)
         if not body.get('multiattach'):
             return {}
@@ -153,10 +155,13 @@ class RBDSidecarDriver(images.ImageData, manage.Manageable, groups.Groups,
 
     def create_cloned_volume(self, volume, src_vref):
         """Creates a clone of a volume."""
+        return self._clone_volume(volume, src_vref)
+
+    def _clone_volume(self, volume, src_vref, **how):
         with faults.translated('create volume %s from volume %s' %
                                (volume.id, src_vref.id)):
             return self._create(volume, {
-                'kind': 'volume', 'id': requests.image_id(src_vref)})
+                'kind': 'volume', 'id': requests.image_id(src_vref), **how})
 
     def delete_volume(self, volume):
         """Deletes a volume; one that is in use stays as it is.

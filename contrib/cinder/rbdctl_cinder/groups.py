@@ -62,7 +62,7 @@ class Groups:
         if group_snapshot and snapshots:
             make, sources = self.create_volume_from_snapshot, snapshots
         elif source_group and source_vols:
-            make, sources = self.create_cloned_volume, source_vols
+            make, sources = self._clone_prepared, source_vols
             with faults.translated('copy group %s' % source_group.id):
                 self._client.call(
                     'POST', _path(source_group) + '/prepare-clone',
@@ -80,6 +80,10 @@ class Groups:
         self.create_group(context, group)
         self.update_group(context, group, add_volumes=volumes)
         return {'status': fields.GroupStatus.AVAILABLE}, updates
+
+    def _clone_prepared(self, volume, source):
+        """Clones the snapshot that was taken with those of the others."""
+        return self._clone_volume(volume, source, prepared=True)
 
     def create_group_snapshot(self, context, group_snapshot, snapshots):
         """Takes snapshots of a group's volumes, all at one moment."""

@@ -26,7 +26,9 @@ class Manageable:
         found = volume_utils.extract_id_from_volume_name(name)
         if volume_utils.check_already_managed_volume(found):
             raise exception.ManageExistingAlreadyManaged(volume_ref=found)
-        return self._size_of(name, existing_ref, '/v1/manageable', 'volumes')
+        with _referring('look at %s' % name, existing_ref):
+            return requests.gib(self._client.call(
+                'GET', '/v1/manageable/' + quote(name))['size_bytes'])
 
     def get_manageable_volumes(self, cinder_volumes, marker, limit, offset,
                                sort_keys, sort_dirs):
@@ -51,10 +53,15 @@ class Manageable:
 
     def manage_existing_snapshot_get_size(self, snapshot, existing_ref):
         """The size of a snapshot of a volume's image in GiB, rounded up."""
-        return self._size_of(
-            requests.source_name(existing_ref), existing_ref,
-            self._path(snapshot.volume) + '/manageable-snapshots',
-            'snapshots')
+        name = requests.source_name(existing_ref)
+        with _referring('look at %s' % name, existing_ref):
+            for found in self._client.call(
+                    'GET', self._path(snapshot.volume) +
+                    '/manageable-snapshots')['snapshots']:
+                if found['name'] == name:
+                    return requests.gib(found['size_bytes'])
+        raise exception.ManageExistingInvalidReference(
+            existing_ref=existing_ref, reason='there is no %s' % name)
 
     def get_manageable_snapshots(self, cinder_snapshots, marker, limit,
                                  offset, sort_keys, sort_dirs):
@@ -88,14 +95,6 @@ class Manageable:
         with faults.translated('unmanage snapshot %s' % snapshot.id):
             self._client.call('POST', self._snapshot_path(snapshot) +
                               '/release')
-
-    def _size_of(self, name, existing_ref, path, kind):
-        with _referring('look at %s' % name, existing_ref):
-            for found in self._client.call('GET', path)[kind]:
-                if found['name'] == name:
-                    return requests.gib(found['size_bytes'])
-        raise exception.ManageExistingInvalidReference(
-            existing_ref=existing_ref, reason='there is no %s' % name)
 
 
 def _referring(doing, existing_ref):

@@ -146,6 +146,9 @@ class Sidecar:
             if self.glance[source['id']] > made.size:
                 raise Problem('invalid', 'smaller than the image')
         elif source['kind'] == 'volume':
+            if (source.get('prepared') and
+                    self.volume(source['id']).prepared != vid):
+                raise Problem('not_found', 'no prepared snapshot')
             made.data = bytearray(self.volume(source['id']).data)
         elif source['kind'] == 'snapshot':
             parent = self.volume(source['volume_id'])
@@ -355,10 +358,15 @@ class Sidecar:
         return 200, {'bytes': len(body)}
 
     def get_manageable(self, _):
-        return 200, {'volumes': [
-            {'name': n, 'id': n[7:] if n.startswith('volume-') else '',
-             'size_bytes': s, 'safe': True, 'reason': ''}
-            for n, s in sorted(self.images.items())]}
+        return 200, {'volumes': [self.get_manageable_image(n, None)[1]
+                                 for n in sorted(self.images)]}
+
+    def get_manageable_image(self, name, _):
+        if name not in self.images:
+            raise Problem('not_found', 'no image')
+        return 200, {'name': name, 'size_bytes': self.images[name],
+                     'id': name[7:] if name.startswith('volume-') else '',
+                     'safe': True, 'reason': ''}
 
     def get_manageable_snapshots(self, vid, _):
         return 200, {'snapshots': [
@@ -383,9 +391,10 @@ _ROUTES = (
     (r'/v1/stats', {'GET': ('get_stats', ())}),
     (r'/v1/volumes', {'GET': ('get_volumes', ())}),
     (r'/v1/manageable', {'GET': ('get_manageable', ())}),
+    (r'/v1/manageable/([^/]+)', {'GET': ('get_manageable_image', ())}),
     (_V, {'GET': ('get_volume', ()), 'DELETE': ('delete_volume', ()),
           'PUT': ('put_volume', ('size_bytes', 'source', 'qos', 'multiattach',
-                                 'object_size_bytes'))}),
+                                 'object_size_bytes', 'temporary'))}),
     (_V + '/extend', {'POST': ('extend', ('size_bytes',))}),
     (_V + '/revert', {'POST': ('revert', ('snapshot_id',))}),
     (_V + '/rename', {'POST': ('rename', ('id',))}),

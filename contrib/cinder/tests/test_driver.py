@@ -123,6 +123,8 @@ class VolumeTest(base.DriverTestCase):
                 self.assertEqual(
                     use_quota, ('POST', '/v1/volumes/%s/flatten' % volume.id)
                     in self.sidecar.made())
+                self.assertEqual(not use_quota, self.made(volume).known.get(
+                    'temporary', False))
 
     def test_from_volume(self):
         source = self.create(_name_id=str(uuid.uuid4()))

@@ -134,7 +134,7 @@ class GroupTest(base.DriverTestCase):
         for made, of in zip(volumes, sources):
             self.assertEqual(made.id, self.made(of).prepared)
             self.assertEqual(
-                {'kind': 'volume', 'id': of.id},
+                {'kind': 'volume', 'id': of.id, 'prepared': True},
                 self.made(made).known['source'])
         with self.assertRaises(exception.InvalidInput):
             self.driver.create_group_from_src(self.context, group, volumes)

@@ -28,6 +28,7 @@ class ManageTest(base.DriverTestCase):
         volume = self.volume(self.volume_type({'total_iops_sec': '9'}))
         ref = {'source-name': 'old'}
         self.assertEqual(2, self.driver.manage_existing_get_size(volume, ref))
+        self.assertNotIn(('GET', '/v1/manageable'), self.sidecar.made())
         self.assertEqual({}, self.driver.manage_existing(volume, ref))
         self.assertEqual({'total_iops_sec': '9'}, self.made(volume).qos)
         self.assertEqual(['volume-x'], list(self.sidecar.images))
