@@ -3,6 +3,7 @@ package rbd
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"os"
 	"syscall"
 	"testing"
@@ -227,7 +228,7 @@ func HalfMove(t *testing.T, m *Images, spec ImageSpec, ago time.Duration, listed
 			}
 			then := time.Now().Add(-ago)
 			m := mark{ID: info.ID, Name: spec.Image, Deleted: then, Until: then}
-			if err := s.class(ioctx, "rbd_trash", "trash_add", trashAdd(m)); err != nil || !listed {
+			if err := s.class(ioctx, "rbd_trash", "trash_add", trashAdd(m, trashByUser, trashMoving)); err != nil || !listed {
 				return err
 			}
 			in.Reset()
@@ -236,6 +237,33 @@ func HalfMove(t *testing.T, m *Images, spec ImageSpec, ago time.Duration, listed
 			return s.class(ioctx, "rbd_directory", "dir_add_image", in.Bytes())
 		})
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// HalfRemove leaves an image as librbd does that is killed while it removes it: in the
+// trash, by the removal.
+func HalfRemove(t *testing.T, m *Images, spec ImageSpec) {
+	t.Helper()
+	info, err := m.Stat(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = m.do(t.Context(), "half remove", spec.String(), func(s *scope) error {
+		ioctx, err := s.poolOf(spec)
+		if err != nil {
+			return err
+		}
+		entry := mark{ID: info.ID, Name: spec.Image, Deleted: time.Now(), Until: time.Now()}
+		var listing encoder
+		listing.string(spec.Image)
+		listing.string(info.ID)
+		return errors.Join(
+			s.classNew(ioctx, "rbd_trash", "trash_add", trashAdd(entry, trashByRemoval, trashRemoving)),
+			ioctx.Delete("rbd_id."+spec.Image),
+			s.class(ioctx, "rbd_directory", "dir_remove_image", listing.Bytes()))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

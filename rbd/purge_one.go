@@ -2,10 +2,8 @@ package rbd
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"syscall"
-	"time"
 
 	librbd "github.com/ceph/go-ceph/rbd"
 
@@ -236,47 +234,6 @@ func (s *scope) trashRemove(ioctx *ioContext, id string) error {
 	return ignore(err, syscall.ENOENT)
 }
 
-// trashEntry is an entry of the trash.
-type trashEntry struct {
-	librbd.TrashInfo
-	state byte
-}
-
-// The states of an entry, as ceph src/cls/rbd/cls_rbd_types.h numbers them.
-const (
-	trashNormal = 0
-	trashMoving = 1
-)
-
-// trashEntry reads one entry of the trash, in whatever state it is.
-// See: ceph src/cls/rbd/cls_rbd_types.cc, TrashImageSpec::encode.
-func (s *scope) trashEntry(ioctx *ioContext, id string) (trashEntry, bool, error) {
-	entry := trashEntry{TrashInfo: librbd.TrashInfo{Id: id}}
-	values, err := native(s, "rados_omap_get", func() (map[string][]byte, error) {
-		return ioctx.GetOmapValues("rbd_trash", "", "id_"+id, 1)
-	})
-	if err = ignore(err, syscall.ENOENT); err != nil {
-		return entry, false, err
-	}
-	text, there := values["id_"+id]
-	if !there {
-		return entry, false, nil
-	}
-	// Version, oldest version, length; source; name; two times of 8 bytes each; state.
-	const head = 6 + 1 + 4
-	if len(text) < head {
-		return entry, true, nil
-	}
-	name := int(binary.LittleEndian.Uint32(text[head-4:]))
-	if rest := text[head:]; len(rest) >= name+17 {
-		entry.Name = string(rest[:name])
-		entry.DeletionTime = utime(rest[name:])
-		entry.DefermentEndTime = utime(rest[name+8:])
-		entry.state = rest[name+16]
-	}
-	return entry, true, nil
-}
-
 // finishMoving makes an entry whose move was cut short, and whose name is gone, one
 // that can be removed. One that still has its name is left to whoever deletes that:
 // errWaiting.
@@ -303,9 +260,4 @@ func (s *scope) endMoving(ioctx *ioContext, id string) error {
 	in.byte(trashMoving) // only from this one
 	err := s.class(ioctx, "rbd_trash", "trash_state_set", in.Bytes())
 	return ignore(err, syscall.ESTALE, syscall.ENOENT)
-}
-
-// utime is a time as Ceph encodes it.
-func utime(b []byte) time.Time {
-	return time.Unix(int64(binary.LittleEndian.Uint32(b)), int64(binary.LittleEndian.Uint32(b[4:])))
 }

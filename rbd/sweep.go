@@ -57,7 +57,12 @@ func (s *scope) sweepImage(ioctx *ioContext, spec ImageSpec, left remains) error
 		}
 		err = s.remove(ioctx, spec.Image)
 		if isErrno(err, syscall.EBUSY) && time.Now().Before(deadline) {
-			continue
+			if time.Since(begin) > fencedPatience {
+				err = s.endTrashedWatches(ioctx, spec.Image)
+			}
+			if err == nil || isErrno(err, syscall.EBUSY) {
+				continue
+			}
 		}
 		if err != nil && !isErrno(err, syscall.ENOENT) {
 			return fmt.Errorf("removing the remains of %s: %w", spec, err)
@@ -124,6 +129,24 @@ func (s *scope) endWatches(ioctx *ioContext, spec ImageSpec) error {
 		err = errWatched
 	}
 	return err
+}
+
+// endTrashedWatches ends the watches of fenced clients on an image that a removal by librbd,
+// which was cut short, has moved to the trash: it is not there under its name any more.
+func (s *scope) endTrashedWatches(ioctx *ioContext, name string) error {
+	id, err := s.removing(ioctx, name)
+	if err != nil || id == "" {
+		return err
+	}
+	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
+	if err != nil {
+		return ignore(err, syscall.ENOENT) // half removed
+	}
+	watchers, live, err := img.watchers()
+	if err = errors.Join(err, img.close()); err != nil || len(watchers) == 0 || len(live) > 0 {
+		return err
+	}
+	return s.dropWatches(ioctx, id)
 }
 
 // mayRemoveUnopened tells a half-made image, which lacks its id or its header,

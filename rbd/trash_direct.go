@@ -28,7 +28,7 @@ func (s *scope) moveUnopened(ioctx *ioContext, img *openImage, m mark) error {
 		w := rados.CreateWriteOp()
 		defer w.Release()
 		w.Create(rados.CreateIdempotent)
-		w.Exec("rbd", "trash_add", trashAdd(m))
+		w.Exec("rbd", "trash_add", trashAdd(m, trashByUser, trashMoving))
 		return plain(w.Operate(ioctx, "rbd_trash", spaceOrNot))
 	})
 	if isErrno(err, syscall.EEXIST) { // of a move or a return that was cut short
@@ -70,15 +70,15 @@ func (s *scope) movesPlainly(ioctx *ioContext, img *openImage) error {
 	return err
 }
 
-// trashAdd is the input of the method trash_add for an image that is being moved.
+// trashAdd is the input of the method trash_add, for an entry with that source and state.
 // See: ceph src/cls/rbd/cls_rbd_types.cc, TrashImageSpec::encode.
-func trashAdd(m mark) []byte {
+func trashAdd(m mark, source, state byte) []byte {
 	var spec encoder
-	spec.byte(0) // TRASH_IMAGE_SOURCE_USER
+	spec.byte(source)
 	spec.string(m.Name)
 	spec.time(m.Deleted)
 	spec.time(m.Until)
-	spec.byte(trashMoving)
+	spec.byte(state)
 	var in encoder
 	in.string(m.ID)
 	in.byte(2) // version

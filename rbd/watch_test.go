@@ -34,19 +34,30 @@ func TestWatchOfTheKilled(t *testing.T) {
 	w := watched{T: t, Lab: l, images: rbd.NewImages(c), v: rbd.ImageSpec{Pool: "z", Image: "v"}}
 	w.tool("ceph", "osd", "pool", "create", "z", "1") // one primary for all objects
 	w.tool("rbd", "pool", "init", "z")
-	if err := w.images.Create(t.Context(), w.v, 8<<20, rbd.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	address := w.killedInWatch()
-	rbd.LeaveIntent(t, w.images, w.v, "", address, false)
-	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
-	defer cancel()
-	done, err := w.images.Ensure(ctx, rbd.Want{Image: w.v, Size: 16 << 20})
-	if err != nil || !done.Created {
-		t.Errorf("Ensure = %+v, %v, want the image made anew", done, err)
-	}
-	if watchers, err := w.images.Watchers(t.Context(), w.v); err != nil || len(watchers) > 0 {
-		t.Errorf("watchers of the new image = %v, %v, want none", watchers, err)
+	for _, removed := range []bool{false, true} {
+		if err := w.images.Create(t.Context(), w.v, 8<<20, rbd.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		address := w.killedInWatch()
+		rbd.LeaveIntent(t, w.images, w.v, "", address, false)
+		if removed { // by one who is then killed in it
+			rbd.HalfRemove(t, w.images, w.v)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+		done, err := w.images.Ensure(ctx, rbd.Want{Image: w.v, Size: 16 << 20})
+		cancel()
+		if err != nil || !done.Created {
+			t.Errorf("removed %t: Ensure = %+v, %v, want the image made anew", removed, done, err)
+		}
+		if watchers, err := w.images.Watchers(t.Context(), w.v); err != nil || len(watchers) > 0 {
+			t.Errorf("removed %t: watchers of the new image = %v, %v, want none", removed, watchers, err)
+		}
+		if trash := w.tool("rados", "-p", "z", "listomapkeys", "rbd_trash"); removed && len(trash) > 0 {
+			t.Errorf("in the trash is %s", trash)
+		}
+		if err := w.images.Remove(t.Context(), w.v); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
