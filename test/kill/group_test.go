@@ -1,6 +1,7 @@
 package kill_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,18 +16,17 @@ import (
 
 // groups are the requests that are about a group of volumes.
 func groups() []request {
-	no := func(*family) string { return "" }
 	update := func(f *family) string { return f.groupPath() + "/update" }
 	add := func(f *family) string { return fmt.Sprintf(`{"add":[%q,%q]}`, f.source, f.made) }
-	made, gone, done := []int{http.StatusCreated, http.StatusOK}, []int{http.StatusNoContent}, []int{http.StatusOK}
-	alone := func(f *family) map[string]int { return map[string]int{f.made: size} }
+	prepare := func(f *family) string { return f.groupPath() + "/prepare-clone" }
 	return []request{
 		{"create group", "rbd_group_create", nothing, http.MethodPut, (*family).groupPath, no, made, (*family).none, hasMembers(0)},
-		{"add to group", "rbd_group_image_add", makeEmptyGroup, http.MethodPost, update, add, done, (*family).both, hasMembers(2)},
-		{"delete group", "rbd_group_remove", makeGroup, http.MethodDelete, (*family).groupPath, no, gone, (*family).both, noGroup},
-		{"delete a member", "rbd_group_image_remove", makeGroup, http.MethodDelete, (*family).sourcePath, no, gone, alone, hasMembers(1)},
-		{"create group snapshot", "rbd_group_snap_create", makeGroup, http.MethodPut, (*family).groupSnapshotPath, (*family).members, made, (*family).both, hasSnapshots(2)},
-		{"delete group snapshot", "rbd_snap_remove", makeGroupSnapshot, http.MethodDelete, (*family).groupSnapshotPath, (*family).members, gone, (*family).both, hasSnapshots(0)},
+		{"add to group", "rbd_group_image_add", makeEmptyGroup, http.MethodPost, update, add, done, (*family).withBlank, hasMembers(2)},
+		{"delete group", "rbd_group_remove", makeGroup, http.MethodDelete, (*family).groupPath, no, gone, (*family).withBlank, noGroup},
+		{"delete a member", "rbd_group_image_remove", makeGroup, http.MethodDelete, (*family).sourcePath, no, gone, (*family).theBlank, hasMembers(1)},
+		{"create group snapshot", "rbd_group_snap_create", makeGroup, http.MethodPut, (*family).groupSnapshotPath, (*family).members, made, (*family).withBlank, hasSnapshots(2)},
+		{"delete group snapshot", "rbd_snap_remove", makeGroupSnapshot, http.MethodDelete, (*family).groupSnapshotPath, (*family).members, gone, (*family).withBlank, hasSnapshots(0)},
+		{"prepare group clone", "rbd_group_snap_create", makeGroup, http.MethodPost, prepare, (*family).copies, gone, (*family).withBlank, hasCloneSnaps},
 	}
 }
 
@@ -36,9 +36,7 @@ func groups() []request {
 func TestDeletedWhileItJoins(t *testing.T) {
 	s := newStage(t)
 	other := s.tidy(t)
-	no := func(*family) string { return "" }
-	alone := func(f *family) map[string]int { return map[string]int{f.made: size} }
-	remove := request{method: http.MethodDelete, path: (*family).sourcePath, body: no, accept: []int{http.StatusNoContent}, want: alone, also: listsAll}
+	remove := request{method: http.MethodDelete, path: (*family).sourcePath, body: no, accept: gone, want: (*family).theBlank, also: listsAll}
 	for _, r := range groups() {
 		if r.inside == "rbd_group_image_add" {
 			s.strikeInside(t, other, r, remove)
@@ -75,6 +73,20 @@ func (f *family) groupSnapshotPath() string { return f.groupPath() + "/snapshots
 
 func (f *family) members() string {
 	return fmt.Sprintf(`{"snapshots":[{"id":%q,"volume_id":%q},{"id":%q,"volume_id":%q}]}`, f.snapshot, f.source, f.other, f.made)
+}
+
+// copies are the clones that a new group is to have.
+func (f *family) copies() string {
+	return fmt.Sprintf(`{"id":%q,"volumes":[{"id":%q,"source_id":%q},{"id":%q,"source_id":%q}]}`, f.third, f.snapshot, f.source, f.other, f.made)
+}
+
+// hasCloneSnaps tells whether the volumes of a group have the snapshots for their clones.
+func hasCloneSnaps(s *stage, f *family) error {
+	of := *f
+	of.source = f.made
+	return errors.Join(hasMembers(2)(s, f), hasSnapshots(0)(s, f),
+		hasSnaps(func(f *family) string { return "volume-" + f.snapshot + ".clone_snap" })(s, f),
+		hasSnaps(func(f *family) string { return "volume-" + f.other + ".clone_snap" })(s, &of))
 }
 
 func makeEmptyGroup(t testing.TB, c *sidecar, f *family) {

@@ -1,17 +1,12 @@
 package kill_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -56,64 +51,23 @@ func (s *stage) qcow2(t *testing.T) (id, sum string) {
 	labtest.Tool(t, "qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", s.file, file)
 	labtest.RBD(t, "import", "--no-progress", "--dest-pool", s.images, file, id)
 	labtest.RBD(t, "snap", "create", "--no-progress", s.images+"/"+id+"@snap")
-	content, err := os.ReadFile(s.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest := sha256.New()
-	digest.Write(content)
-	digest.Write(make([]byte, imported-len(content)))
-	return id, hex.EncodeToString(digest.Sum(nil))
+	return id, digest(s.content, imported)
 }
 
 // strike has a volume made by a sidecar that kills itself, and then by another one.
-func (i importer) strike(how string) (killed bool, err error) {
+func (i importer) strike(how []string) (killed bool, err error) {
 	id := uuid.NewString()
-	victim := i.serve(i.TB, how)
-	defer victim.kill()
-	if err := os.WriteFile(victim.arm, nil, 0o600); err != nil {
-		return false, err
-	}
-	if killed, err = i.imports(victim, id); !killed && err != nil {
-		return false, fmt.Errorf("undisturbed: %w", err)
-	}
-	victim.kill()
-	if killed {
-		other := i.serve(i.TB)
-		defer other.kill()
-		if dead, err := i.imports(other, id); dead || err != nil {
-			text, _ := os.ReadFile(victim.log)
-			return true, fmt.Errorf("another sidecar, after %s: %w; the first one said %s", how, err, tail(text))
-		}
+	body := fmt.Sprintf(`{"image_id":%q,"format":"qcow2","size_bytes":%d}`, i.image, imported)
+	killed, err = i.jobStruck(how, "/v1/volumes/"+id+"/import", body)
+	if err != nil {
+		return killed, err
 	}
 	return killed, i.holds(how, "volume-"+id)
 }
 
-// imports asks a sidecar for a volume and waits for the end of that, or of the sidecar.
-func (i importer) imports(c *sidecar, id string) (dead bool, err error) {
-	var a answer
-	body := fmt.Sprintf(`{"image_id":%q,"format":"qcow2","size_bytes":%d}`, i.image, imported)
-	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
-		a, err = c.ask(i.Context(), http.MethodPost, "/v1/volumes/"+id+"/import", body)
-		switch {
-		case err != nil && c.dead():
-			return true, err
-		case err != nil:
-			return false, err
-		case a.status == http.StatusServiceUnavailable:
-			continue
-		case a.status != http.StatusAccepted:
-			return false, fmt.Errorf("it answers %s", a)
-		case a.body["state"] == "done":
-			return false, nil
-		}
-	}
-	return false, fmt.Errorf("it does not come to its end: %s", a)
-}
-
 // holds tells whether the volume is there and whole, and whether the pool has others
 // than volumes.
-func (i importer) holds(how, name string) error {
+func (i importer) holds(how []string, name string) error {
 	var errs []error
 	if got := i.digest(i.TB, name); got != i.sum {
 		errs = append(errs, fmt.Errorf("after %s, %s reads otherwise", how, name))

@@ -1,21 +1,13 @@
 package kill_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"rbdctl/internal/lab/labtest"
 	"rbdctl/rbd"
@@ -29,61 +21,27 @@ const kills = 100
 // content must be the parent's, every time.
 func TestKilledInsideClone(t *testing.T) {
 	s := newStage(t)
-	images := rbd.NewImages(labtest.Cluster(t))
-	longest, undisturbed := s.cloneTime(t)
-	names := []string{undisturbed}
-	want, err := images.Digest(t.Context(), rbd.ImageSpec{Pool: s.volumes, Image: undisturbed}.At(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if parent := s.grownContent(t); parent != want {
-		t.Fatalf("undisturbed, the clone reads as %s, want its parent's %s", want, parent)
-	}
-
 	var mu sync.Mutex
-	inside, left := 0, map[string]int{}
-	var group errgroup.Group
-	group.SetLimit(workers)
-	for range 4 * kills {
-		group.Go(func() error {
-			mu.Lock()
-			enough := inside >= kills
-			mu.Unlock()
-			if enough {
-				return nil
-			}
-			name, args := s.volume(uuid.NewString())
-			log := filepath.Join(t.TempDir(), name)
-			after := rand.N(longest)
-			err := s.rbdctl([]string{"RBDCTL_FAILPOINT_KILL_IN=rbd_clone3:" + after.String(), "RBDCTL_FAILPOINT_LOG=" + log}, args...)
-			if err != nil && !errors.Is(err, errKilled) {
-				return err
-			}
-			struck := err != nil && !passed(t, log, "after rbd_clone3")
-			found := "not struck inside"
-			if struck {
-				found = s.found(name)
-			}
-			if err := s.rbdctl(nil, args...); err != nil {
-				return fmt.Errorf("again, after a kill %s into the clone that left %s: %w", after, found, err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			names = append(names, name)
-			left[found]++
-			if struck {
-				inside++
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d kills inside the clone; found before the retry: %v", inside, left)
-	if inside < kills {
-		t.Errorf("only %d kills fell inside the clone, want %d", inside, kills)
-	}
+	var names []string
+	left := map[string]int{}
+	strikeInside(t, "rbd_clone3", kills, workers, func(how []string) (bool, error) {
+		name, args := s.volume(uuid.NewString())
+		err := s.rbdctl(how, args...)
+		if err != nil && !errors.Is(err, errKilled) {
+			return false, err
+		}
+		killed, found := err != nil, s.found(name)
+		if err := s.rbdctl(nil, args...); err != nil {
+			return killed, fmt.Errorf("again, after %s that left %s: %w", how, found, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		names = append(names, name)
+		left[found]++
+		return killed, nil
+	})
+	t.Logf("found before the retry: %v", left)
+	images, want := rbd.NewImages(labtest.Cluster(t)), digest(s.content, 64<<20)
 	for _, name := range names {
 		got, err := images.Digest(t.Context(), rbd.ImageSpec{Pool: s.volumes, Image: name}.At(""))
 		if err != nil || got != want {
@@ -94,41 +52,6 @@ func TestKilledInsideClone(t *testing.T) {
 	if got := s.children(); !slices.Equal(got, names) { // sorted by accounted
 		t.Errorf("the golden image knows %d clones, want %d", len(got), len(names))
 	}
-}
-
-// cloneTime makes an undisturbed volume and says how long the whole command
-// took, which bounds the clone from above: a strike that comes too late does not
-// count.
-func (s *stage) cloneTime(t *testing.T) (time.Duration, string) {
-	t.Helper()
-	name, args := s.volume(uuid.NewString())
-	begin := time.Now()
-	if err := s.rbdctl(nil, args...); err != nil {
-		t.Fatal(err)
-	}
-	return time.Since(begin), name
-}
-
-// grownContent is the digest of the golden file followed by zeroes, up to the
-// volumes' size.
-func (s *stage) grownContent(t *testing.T) string {
-	t.Helper()
-	content, err := os.ReadFile(s.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(append(content, make([]byte, 64<<20-len(content))...))
-	return hex.EncodeToString(sum[:])
-}
-
-// passed tells whether a point is in the log.
-func passed(t *testing.T, log, point string) bool {
-	t.Helper()
-	text, err := os.ReadFile(log)
-	if err != nil {
-		t.Error(err)
-	}
-	return strings.Contains(string(text), point+"\n")
 }
 
 // found names the state that a kill left.

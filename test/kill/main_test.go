@@ -36,7 +36,8 @@ type stage struct {
 	conf            string
 	images, volumes string // pools
 	golden          string // the Glance image's id
-	file            string // its content
+	file            string // has its content
+	content         []byte
 }
 
 func newStage(t testing.TB) *stage {
@@ -44,12 +45,12 @@ func newStage(t testing.TB) *stage {
 	s := &stage{TB: t, conf: labtest.Conf(t), binary: labtest.Build(t, "failpoint"), images: labtest.FreshPool(t), volumes: labtest.FreshPool(t)}
 	s.golden = uuid.NewString()
 	s.file = filepath.Join(t.TempDir(), "golden.raw")
-	content := make([]byte, 12<<20)
+	s.content = make([]byte, 12<<20)
 	noise := rand.NewChaCha8([32]byte{3})
-	_, _ = noise.Read(content[:3<<20])
-	_, _ = noise.Read(content[9<<20:])
-	content[0] = 0 // no format's signature
-	if err := os.WriteFile(s.file, content, 0o600); err != nil {
+	_, _ = noise.Read(s.content[:3<<20])
+	_, _ = noise.Read(s.content[9<<20:])
+	s.content[0] = 0 // no format's signature
+	if err := os.WriteFile(s.file, s.content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.rbdctl(nil, s.importing(s.golden)...); err != nil {
