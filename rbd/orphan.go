@@ -76,6 +76,13 @@ func (m *Images) settleOne(ctx context.Context, spec ImageSpec) error {
 	return err
 }
 
+// SettleImage brings to its end what a dead process had begun with an image, and waits
+// for what others are at. Nothing begun is success, and so is an image that is gone.
+func (m *Images) SettleImage(ctx context.Context, spec ImageSpec) error {
+	_, err := change(ctx, m, deed{Op: opCheck}, spec, func(*scope, *ioContext) (struct{}, error) { return struct{}{}, nil })
+	return err
+}
+
 // orphans are the subjects of a pool's intents whose owners are gone.
 type orphans struct {
 	subjects []ImageSpec

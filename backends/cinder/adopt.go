@@ -55,9 +55,18 @@ func (v Volumes) Adopt(ctx context.Context, id, name string) (Volume, error) {
 		return Volume{}, err
 	}
 	from := rbd.ImageSpec{Pool: v.Pool, Image: name}
-	info, err := v.Images.Stat(ctx, from)
-	if err == nil && from != to {
-		err = v.checkAdoptable(ctx, info)
+	look := func() error {
+		info, err := v.Images.Stat(ctx, from)
+		if err == nil && from != to {
+			err = v.checkAdoptable(ctx, info)
+		}
+		return err
+	}
+	err = look()
+	if errors.Is(err, ErrInUse) { // perhaps by a process that died while it did just this
+		if err = v.Images.SettleImage(ctx, from); err == nil {
+			err = look()
+		}
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Volume{}, err
