@@ -50,7 +50,7 @@ func TestSidecarKilledInsideCalls(t *testing.T) {
 // work of r; the other sidecar is then asked for next.
 func (s *stage) strikeInside(t *testing.T, other *sidecar, r, next request) {
 	t.Helper()
-	strikeInside(t, r.inside, number(t, "RBDCTL_TEST_INSIDE", 3), workers/2, func(how []string) (bool, error) {
+	strikeInside(t, r.inside, number(t, "RBDCTL_TEST_INSIDE", 2), workers/2, func(how []string) (bool, error) {
 		return s.strikeRequest(t, other, r, next, how)
 	})
 }
