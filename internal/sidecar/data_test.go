@@ -63,7 +63,7 @@ func (r *running) hasContent(path string, want []byte) {
 // TestUploadCutOff: a client that goes away in the middle is told nothing, and the
 // log says that its upload failed. The volume can be used on.
 func TestUploadCutOff(t *testing.T) {
-	r := start(t)
+	r := start(t, ownPool(t))
 	path := r.volume(8 * mib)
 	for _, begin := range []func(){
 		func() { // before the announced length
@@ -96,7 +96,9 @@ func TestUploadCutOff(t *testing.T) {
 	}
 	r.wants(http.StatusOK, http.MethodPut, path+"/data", strings.NewReader(strings.Repeat("y", 8*mib)))
 	r.hasContent(path+"/data", bytes.Repeat([]byte("y"), 8*mib))
+	r.leaves(path)
 	r.wants(http.StatusNoContent, http.MethodDelete, path, nil)
+	r.leaves()
 }
 
 // TestDownloadCutOff: a client that stops reading and goes away holds nothing up.

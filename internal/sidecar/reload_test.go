@@ -112,7 +112,7 @@ func keyOf(t *testing.T, name string) string {
 
 // TestBlocklisted: a client that was fenced goes on with a new connection.
 func TestBlocklisted(t *testing.T) {
-	r := start(t)
+	r := start(t, ownPool(t))
 	path := r.volume(mib)
 	fenced := r.address()
 	labtest.Ceph(t, "osd", "blocklist", "add", fenced)
@@ -123,7 +123,9 @@ func TestBlocklisted(t *testing.T) {
 		}
 		return p.status == http.StatusOK && r.address() != fenced
 	})
+	r.leaves(path)
 	r.wants(http.StatusNoContent, http.MethodDelete, path, nil)
+	r.leaves()
 }
 
 // TestConfMissing: what does not mend itself keeps a sidecar from starting.

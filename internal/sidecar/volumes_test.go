@@ -105,11 +105,13 @@ func TestSources(t *testing.T) {
 // TestDifferentCreatesAtOnce: of two different requests for one id, to two sidecars,
 // one is met, and all that asked for it hear so; the others hear of a conflict.
 func TestDifferentCreatesAtOnce(t *testing.T) {
-	r := start(t)
-	sidecars := []*running{r, another(t)}
+	r := start(t, ownPool(t))
+	sidecars := []*running{r, another(t, func(c *Config) { c.Pool, c.ImagePool = r.cfg.Pool, r.cfg.ImagePool })}
+	var paths []string
 	const each = 4
 	for range 5 {
 		path := "/v1/volumes/" + uuid.NewString()
+		paths = append(paths, path)
 		var group sync.WaitGroup
 		var mu sync.Mutex
 		statuses := map[int]map[int]int{4 * mib: {}, 8 * mib: {}}
@@ -138,6 +140,7 @@ func TestDifferentCreatesAtOnce(t *testing.T) {
 			}
 		}
 	}
+	r.leaves(paths...)
 }
 
 // TestVolumeChanges: what a change is answered with, and that it happened.

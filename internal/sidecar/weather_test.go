@@ -44,7 +44,7 @@ func TestQuota(t *testing.T) {
 	r.wants(http.StatusNotFound, http.MethodGet, refused, nil)
 	r.wants(http.StatusCreated, http.MethodPut, refused, map[string]any{"size_bytes": mib})
 	r.wants(http.StatusNoContent, http.MethodDelete, refused, nil)
-	r.eventually("nothing is left", func() bool { return len(labtest.RBD(t, "ls", pool)) == 0 && noTrash(t, pool) })
+	r.leaves()
 }
 
 // flags are those of a pool.
@@ -66,11 +66,6 @@ func flags(t *testing.T, pool string) string {
 	}
 	t.Fatalf("no pool %s", pool)
 	return ""
-}
-
-func noTrash(t *testing.T, pool string) bool {
-	t.Helper()
-	return strings.TrimSpace(string(labtest.RBD(t, "trash", "ls", "--all", "--format", "json", pool))) == "[]"
 }
 
 // TestOSDKilled: an OSD of three dies in the middle. What is asked for is answered,
@@ -108,6 +103,7 @@ func TestOSDKilled(t *testing.T) {
 	for _, path := range paths {
 		r.wants(http.StatusOK, http.MethodPut, path, map[string]any{"size_bytes": mib})
 	}
+	r.leaves(paths...)
 }
 
 // kill ends a daemon of a lab as a crash does.
