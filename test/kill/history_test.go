@@ -18,8 +18,8 @@ import (
 
 type call struct {
 	id   string // of the volume
-	op   string // create, extend, delete or get
-	size int    // bytes; of create and extend
+	op   string // create, clone, extend, delete or get
+	size int    // bytes; of create, clone and extend
 }
 
 // result is an answer as the model reads it.
@@ -50,8 +50,8 @@ func answered(a answer, err error) result {
 // that result.
 func step(state, input, output any) []any {
 	have, c, r := state.(int), input.(call), output.(result)
-	after := map[string]int{"create": c.size, "extend": max(have, c.size), "delete": 0, "get": have}[c.op]
-	if c.op == "create" && have != 0 || c.op == "extend" && have == 0 {
+	after := map[string]int{"create": c.size, "clone": c.size, "extend": max(have, c.size), "delete": 0, "get": have}[c.op]
+	if (c.op == "create" || c.op == "clone") && have != 0 || c.op == "extend" && have == 0 {
 		after = have
 	}
 	if r.unknown {
@@ -60,9 +60,12 @@ func step(state, input, output any) []any {
 		}
 		return []any{have, after}
 	}
+	if c.op == "clone" && r.status >= http.StatusBadRequest {
+		return []any{have} // the source is not there, has grown, or is another one by now
+	}
 	possible := false
 	switch c.op {
-	case "create":
+	case "create", "clone":
 		possible = r.status == http.StatusCreated && have == 0 ||
 			r.status == http.StatusOK && have == c.size ||
 			r.status == http.StatusConflict && have != 0 && have != c.size
@@ -167,6 +170,7 @@ func (h *history) check(t *testing.T) {
 // TestHistoryNotices holds the check itself: it refuses histories with a fault.
 func TestHistoryNotices(t *testing.T) {
 	create, remove, get := call{"v", "create", 1}, call{"v", "delete", 0}, call{"v", "get", 0}
+	clone := call{"v", "clone", 1}
 	made, gone := result{status: http.StatusCreated}, result{status: http.StatusNoContent}
 	there, not := result{status: http.StatusOK, size: 1}, result{status: http.StatusNotFound}
 	for name, tt := range map[string]struct {
@@ -174,6 +178,8 @@ func TestHistoryNotices(t *testing.T) {
 		out  []result
 		want porcupine.CheckResult
 	}{
+		"refused":            {[]call{clone, get}, []result{{status: http.StatusNotFound}, not}, porcupine.Ok},
+		"refused, and made":  {[]call{clone, get}, []result{{status: http.StatusNotFound}, there}, porcupine.Illegal},
 		"well":               {[]call{create, get, remove, get}, []result{made, there, gone, not}, porcupine.Ok},
 		"lost":               {[]call{create, get}, []result{made, not}, porcupine.Illegal},
 		"resurrected":        {[]call{create, remove, get}, []result{made, gone, there}, porcupine.Illegal},
