@@ -148,9 +148,11 @@ func (f *family) theVolumes() map[string]volume { return map[string]volume{f.mad
 func (f *family) theRenamed() map[string]volume {
 	return map[string]volume{f.third: f.ofImage(sectors(f.source))}
 }
+
 func (f *family) theAdopted() map[string]volume {
 	return map[string]volume{f.made: f.ofImage(sectors(f.source))}
 }
+
 func (f *family) theWritten() map[string]volume {
 	return map[string]volume{f.source: f.ofImage(f.text())}
 }
