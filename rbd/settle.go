@@ -50,7 +50,9 @@ func (s *scope) settle(i *intent) error {
 	case opMoveAway:
 		err = s.settleMove(ioctx, i.spec, d.Other)
 	case opDelete:
-		err = s.delete(ioctx, i.spec, d.Delay)
+		if err = s.delete(ioctx, i.spec, d.Delay); err == nil {
+			err = s.endRemoval(ioctx, i)
+		}
 	case opUndelete:
 		to := ImageSpec{Pool: i.spec.Pool, Namespace: i.spec.Namespace, Image: d.Other}
 		err = s.withOther(to, i.spec, func() error { return s.undelete(ioctx, trashID(i.spec), i.spec, d.Other) })
@@ -109,6 +111,16 @@ func (s *scope) settleMaking(ioctx *ioContext, i *intent) error {
 		return nil
 	}
 	return err
+}
+
+// endRemoval ends the removal of remains that a delete had begun, and that has moved them
+// to the trash.
+func (s *scope) endRemoval(ioctx *ioContext, i *intent) error {
+	id, err := s.removing(ioctx, i.spec.Image)
+	if err != nil || id == "" {
+		return err
+	}
+	return s.sweepImage(ioctx, i.spec, i.before)
 }
 
 // dropUnprotected removes the snapshots of an import that was not completed: one

@@ -109,6 +109,22 @@ func TestHalfMoved(t *testing.T) {
 	}
 }
 
+// TestHalfRemoved: a delete that found the remains of an image has librbd remove them, which
+// moves them to the trash; one that is killed there leaves nothing under the name.
+func TestHalfRemoved(t *testing.T) {
+	s := inPool(t)
+	for _, next := range []func(rbd.ImageSpec) error{
+		func(v rbd.ImageSpec) error { return s.images.Delete(t.Context(), v, rbd.DeleteOptions{}) },
+		func(rbd.ImageSpec) error { _, err := s.images.Settle(t.Context(), s.pool); return err },
+	} {
+		v := s.blank("v")
+		rbd.LeaveDeed(t, s.images, v, rbd.Deed{Op: "delete"}, "127.0.0.1:0/9")
+		rbd.HalfRemove(t, s.images, v)
+		s.must(next(v))
+		s.isEmpty()
+	}
+}
+
 // TestTakeOver: an image under the dead intent of an operation that does not make
 // images is never swept away, whatever comes next.
 func TestTakeOver(t *testing.T) {
