@@ -64,7 +64,12 @@ func (s *stage) serveWith(t testing.TB, flags []string, environment ...string) *
 		t.Fatal(err)
 	}
 	go func() { _ = c.cmd.Wait(); close(c.ended) }()
-	t.Cleanup(c.kill)
+	t.Cleanup(func() {
+		if t.Failed() {
+			c.keepLog(t)
+		}
+		c.kill()
+	})
 	c.client = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -93,6 +98,22 @@ func (s *stage) tidy(t testing.TB) *sidecar {
 func (c *sidecar) kill() {
 	c.once.Do(func() { _ = c.cmd.Process.Kill() })
 	<-c.ended
+}
+
+// keepLog keeps the log of a sidecar for whoever looks for the cause of a failure (go test
+// -artifacts), and has one that lives write there what its goroutines do.
+func (c *sidecar) keepLog(t testing.TB) {
+	c.signal(syscall.SIGCONT)
+	c.signal(syscall.SIGQUIT)
+	c.dead()
+	text, err := os.ReadFile(c.log)
+	if err == nil {
+		name := fmt.Sprintf("sidecar-%d.log", c.cmd.Process.Pid)
+		err = os.WriteFile(filepath.Join(t.ArtifactDir(), name), text, 0o600)
+	}
+	if err != nil {
+		t.Log(err)
+	}
 }
 
 func (c *sidecar) signal(s syscall.Signal) { _ = c.cmd.Process.Signal(s) }
