@@ -19,7 +19,7 @@ man: build ## write the manual page build/man/rbdctl.1
 	bin/rbdctl manual >build/man/rbdctl.1
 
 test: deps build ## run every test, with a short soak, against one lab of real daemons
-	$(LAB) go test -race -count 1 -p 2 -timeout 30m $(TESTFLAGS) ./test/kill ./rbd ./...
+	$(LAB) go test -race -count 1 -p 2 -timeout 45m $(TESTFLAGS) ./test/kill ./rbd ./...
 
 soak: deps build ## COUNT (2000) requests over sidecars that are killed, and all kill points
 	RBDCTL_TEST_SOAK=$(COUNT) RBDCTL_TEST_STRIDE=1 RBDCTL_TEST_INSIDE=100 $(LAB) go test -v -count 1 -timeout 5h -run 'TestSoak|Killed' ./test/kill
