@@ -75,13 +75,9 @@ func (s *scope) blocklistFor(address string, span time.Duration) (time.Duration,
 	if err != nil {
 		return 0, err
 	}
-	until, there := list.addresses[address]
-	if !there {
-		return 0, fault.Newf(ErrUnavailable, "the monitors do not list it after they took it")
-	}
-	left := time.Until(until)
+	left := max(0, time.Until(list.addresses[address])) // 0 when the one that was there has just ended
 	if left < span/2 {
-		s.fences.again(address, span, max(left, 0))
+		s.fences.again(address, span, left)
 	}
 	return left, nil
 }

@@ -96,11 +96,16 @@ func (s *scope) orphans(ctx context.Context, pool string) (orphans, error) {
 	if err != nil {
 		return found, err
 	}
-	oids, err := s.intentObjects(ctx, ioctx)
+	oids, err := s.journalObjects(ctx, ioctx)
 	if err != nil {
 		return found, err
 	}
 	for _, oid := range oids {
+		if isRegister(oid) { // who took its last entry may have been killed before its end
+			if err := (register{s, ioctx, oid}).removeEmpty(); err != nil {
+				return found, err
+			}
+		}
 		spec, ok := intentSubject(pool, oid)
 		if !ok {
 			continue
@@ -123,8 +128,8 @@ func (s *scope) orphans(ctx context.Context, pool string) (orphans, error) {
 	return found, nil
 }
 
-// intentObjects lists the objects of the pool's intents.
-func (s *scope) intentObjects(ctx context.Context, ioctx *ioContext) ([]string, error) {
+// journalObjects lists the objects of the pool's intents and registers.
+func (s *scope) journalObjects(ctx context.Context, ioctx *ioContext) ([]string, error) {
 	return native(s, "rados_nobjects_list", func() ([]string, error) {
 		iter, err := ioctx.Iter()
 		if err != nil {
@@ -136,7 +141,7 @@ func (s *scope) intentObjects(ctx context.Context, ioctx *ioContext) ([]string, 
 			if ctx.Err() != nil {
 				return nil, stopped(ctx)
 			}
-			if strings.HasPrefix(iter.Value(), intentPrefix) {
+			if strings.HasPrefix(iter.Value(), intentPrefix) || isRegister(iter.Value()) {
 				oids = append(oids, iter.Value())
 			}
 		}

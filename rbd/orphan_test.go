@@ -37,6 +37,8 @@ func TestSettle(t *testing.T) {
 	rbd.LeaveIntent(t, s.images, s.image("busy"), "", "", true)
 	rbd.LeaveFarDeed(t, s.images, s.image("stalled"), rbd.Deed{Op: "check"}, "127.0.0.1:0/13", rbd.Lease)
 	s.rados("-N", "rbdctl", "create", "intent.stray")
+	// A register whose last entry was taken by a process that was killed just then.
+	s.rados("-N", "rbdctl", "create", "snaps")
 
 	done, err := s.images.Settle(t.Context(), s.pool)
 	s.must(err)

@@ -31,6 +31,11 @@ const (
 	jobsRegister  = "jobs"  // long work
 )
 
+// isRegister tells whether an object of the journal is a register.
+func isRegister(oid string) bool {
+	return oid == trashRegister || oid == snapsRegister || oid == jobsRegister
+}
+
 func (s *scope) register(pool, oid string) (register, error) {
 	ioctx, err := s.pool(pool, intentNamespace)
 	return register{s, ioctx, oid}, err

@@ -143,7 +143,7 @@ func (v *survey) ours(name string) bool {
 		v.intents = append(v.intents, name)
 		return true
 	}
-	return name == trashRegister || name == snapsRegister || name == jobsRegister
+	return isRegister(name)
 }
 
 // add takes an object of RBD's.

@@ -102,7 +102,7 @@ func makeForeignSnapshot(t testing.TB, c *sidecar, f *family) {
 func makeMultiattach(t testing.TB, c *sidecar, f *family) {
 	t.Helper()
 	makeSource(t, c, f)
-	c.must(t, http.MethodPut, f.sourcePath()+"/multiattach", `{"enabled":true}`, http.StatusNoContent)
+	c.must(t, http.MethodPut, f.sourcePath()+"/multiattach", `{"enabled":true}`, http.StatusOK)
 }
 
 // makeDeleted makes a volume that was deleted, and stays for its clone.
@@ -265,8 +265,8 @@ func settings() []request {
 		{"adopt", "rbd_rename", makeForeign, http.MethodPost, adopt, foreign, done, (*family).theAdopted, nil},
 		{"adopt snapshot", "rbd_snap_rename", makeForeignSnapshot, http.MethodPost, adoptSnapshot, is(`{"name":"foreign"}`), gone, (*family).theSource, kept},
 		{"set limits", "rbd_metadata_set", makeSource, http.MethodPut, qos, is(`{"qos":{"total_iops_sec":"100"}}`), gone, (*family).theSource, limit(true)},
-		{"multiattach", "rbd_update_features", makeSource, http.MethodPut, multiattach, is(`{"enabled":true}`), gone, (*family).theSource, lock(false)},
-		{"attach to one", "rbd_update_features", makeMultiattach, http.MethodPut, multiattach, is(`{"enabled":false}`), gone, (*family).theSource, lock(true)},
+		{"multiattach", "rbd_update_features", makeSource, http.MethodPut, multiattach, is(`{"enabled":true}`), done, (*family).theSource, lock(false)},
+		{"attach to one", "rbd_update_features", makeMultiattach, http.MethodPut, multiattach, is(`{"enabled":false}`), done, (*family).theSource, lock(true)},
 		{"write", "rbd_write", makeSource, http.MethodPut, data, (*family).text, done, (*family).theWritten, nil},
 	}
 }
