@@ -35,9 +35,8 @@ const noLab = 125
 
 func run() int {
 	var o lab.Options
-	keep, parent := false, ""
+	keep := false
 	flag.StringVar(&o.Dir, "dir", "", "the lab's directory (default: a temporary one)")
-	flag.StringVar(&parent, "parent", "", "where a temporary one is made (default: as usual)")
 	flag.IntVar(&o.OSDs, "osds", 0, "number of OSDs (default 3)")
 	flag.StringVar((*string)(&o.Store), "store", "", "bluestore or memstore (default bluestore)")
 	flag.BoolVar(&o.NoLibvirt, "no-libvirt", false, "leave libvirtd out")
@@ -53,7 +52,7 @@ func run() int {
 	// From here on a signal is a reason to clean up, not to die.
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	remove, err := makeDir(&o, parent)
+	remove, err := makeDir(&o)
 	if err != nil {
 		return complain(err)
 	}
@@ -72,18 +71,17 @@ func complain(err error) int {
 	return noLab
 }
 
-// makeDir settles the lab's directory, a temporary one in parent unless it is given,
-// and returns what removes the lab from it.
-func makeDir(o *lab.Options, parent string) (remove func(), err error) {
-	made := ""
+// makeDir settles the lab's directory and returns what removes the lab from it.
+func makeDir(o *lab.Options) (remove func(), err error) {
+	parent := ""
 	if o.Dir == "" {
-		if made, err = os.MkdirTemp(parent, "labrun-"); err != nil {
+		if parent, err = os.MkdirTemp("", "labrun-"); err != nil {
 			return nil, err
 		}
-		if err := os.Chmod(made, 0o755); err != nil { // libvirtd's user passes through
+		if err := os.Chmod(parent, 0o755); err != nil { // libvirtd's user passes through
 			return nil, err
 		}
-		o.Dir = filepath.Join(made, "lab")
+		o.Dir = filepath.Join(parent, "lab")
 	}
 	fmt.Fprintln(os.Stderr, "labrun: lab in", o.Dir)
 	return func() {
@@ -92,8 +90,8 @@ func makeDir(o *lab.Options, parent string) (remove func(), err error) {
 		if err := lab.Down(ctx, lab.DownOptions{Dir: o.Dir}); err != nil {
 			fmt.Fprintln(os.Stderr, "labrun:", err)
 		}
-		if made != "" {
-			_ = os.Remove(made)
+		if parent != "" {
+			_ = os.Remove(parent)
 		}
 	}, nil
 }
