@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -68,6 +69,9 @@ func (a *api) send(ctx context.Context, w http.ResponseWriter, in *readInput, si
 	out.end()
 	if err == nil {
 		return
+	}
+	if out.stalled.Load() { // the volume may still be read, which says no more
+		err = errReceiver
 	}
 	exchangeOf(ctx).refuse(problemOf(err)) // sent only if nothing was
 	if out.begun() {
@@ -191,31 +195,35 @@ type contentWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	size    uint64
-	sent    uint64
+	sent    atomic.Uint64 // the request may be answered without whoever writes
+	stalled atomic.Bool
 }
 
-func (c *contentWriter) begun() bool { return c.sent > 0 }
+var errReceiver = fault.Newf(fault.ErrUnavailable, "the receiver of the content took nothing for %s, and there is more to come: ask for it again", stallTime)
+
+func (c *contentWriter) begun() bool { return c.sent.Load() > 0 }
 
 func (c *contentWriter) Write(p []byte) (int, error) {
 	if c.ctx.Err() != nil {
 		return 0, errStopped // also when the request has been answered without us
 	}
-	if c.sent == 0 {
+	if !c.begun() {
 		c.w.Header().Set("Content-Type", contentType)
 		c.w.Header().Set("Content-Length", strconv.FormatUint(c.size, 10))
 		c.w.WriteHeader(http.StatusOK)
 	}
-	stalled := time.Now().Add(stallTime)
-	if err := c.control.SetWriteDeadline(stalled); err != nil {
+	deadline := time.Now().Add(stallTime)
+	if err := c.control.SetWriteDeadline(deadline); err != nil {
 		return 0, err
 	}
 	if c.ctx.Err() != nil { // it may have ended, and interrupted, just before
 		return 0, errStopped
 	}
 	n, err := c.w.Write(p)
-	c.sent += uint64(n)
-	if errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(stalled) { // else it was interrupted
-		err = fault.Newf(fault.ErrUnavailable, "the receiver of the content took nothing for %s, and there is more to come: ask for it again", stallTime)
+	c.sent.Add(uint64(n))
+	if errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(deadline) { // else it was interrupted
+		c.stalled.Store(true)
+		err = errReceiver
 	}
 	return n, err
 }
