@@ -83,7 +83,8 @@ func newJob(kind, id string, spec ImageSpec) Job {
 	}
 }
 
-// queue puts a job into the register, unless it is there and not yet final.
+// queue puts a job into the register, unless it is there and not yet final, or somebody is
+// at it.
 func (m *Images) queue(ctx context.Context, pool string, job *Job) (bool, error) {
 	ctx, cancel := m.cluster.quick(ctx)
 	defer cancel()
@@ -91,25 +92,30 @@ func (m *Images) queue(ctx context.Context, pool string, job *Job) (bool, error)
 		job Job
 		new bool
 	}
-	q, err := tryChange(ctx, m, deed{Op: opCheck}, jobEntry(pool, job.ID), func(s *scope, _ *ioContext) (queued, error) {
-		r, err := s.register(pool, jobsRegister)
-		if err != nil {
-			return queued{}, err
+	q, err := afterOthers(ctx, func() (queued, error) {
+		q, err := tryChange(ctx, m, deed{Op: opCheck}, jobEntry(pool, job.ID), func(s *scope, _ *ioContext) (queued, error) {
+			r, err := s.register(pool, jobsRegister)
+			if err != nil {
+				return queued{}, err
+			}
+			var there Job
+			if found, err := r.get(job.ID, &there); err != nil || found && !there.final() {
+				return queued{job: there}, err
+			}
+			if err := r.drop(wish(job.ID)); err != nil {
+				return queued{}, err
+			}
+			return queued{*job, true}, r.put(job.ID, *job)
+		})
+		var held *heldError
+		if errors.As(err, &held) {
+			there, look := m.Job(ctx, pool, job.ID)
+			if !errors.Is(look, ErrNotFound) { // else it is about to be put in, or whoever was at that is dead
+				return queued{job: there}, look
+			}
 		}
-		var there Job
-		if found, err := r.get(job.ID, &there); err != nil || found && !there.final() {
-			return queued{job: there}, err
-		}
-		if err := r.drop(wish(job.ID)); err != nil {
-			return queued{}, err
-		}
-		return queued{*job, true}, r.put(job.ID, *job)
+		return q, err
 	})
-	var held *heldError
-	if errors.As(err, &held) { // somebody is at it
-		*job, err = m.Job(ctx, pool, job.ID)
-		return false, err
-	}
 	if err == nil {
 		*job = q.job
 	}
