@@ -226,10 +226,11 @@ func (s *scope) finishMove(ioctx *ioContext, spec ImageSpec, delay time.Duration
 // moveByLibrbd moves an image to the trash, whose entry gets a time that is known
 // afterwards, or has one of a move that was cut short, perhaps long ago.
 func (s *scope) moveByLibrbd(ioctx *ioContext, spec ImageSpec, marks register, m mark) error {
+	delay := m.Until.Sub(m.Deleted)
 	if err := s.fit(ioctx, marks, &m); err != nil {
 		return err
 	}
-	if err := s.trashMove(ioctx, spec, m.Until.Sub(m.Deleted)); err != nil {
+	if err := s.trashMove(ioctx, spec, delay); err != nil {
 		return err
 	}
 	return s.fit(ioctx, marks, &m)

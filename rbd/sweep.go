@@ -146,7 +146,7 @@ func (s *scope) endTrashedWatches(ioctx *ioContext, name string) error {
 	if err = errors.Join(err, img.close()); err != nil || len(watchers) == 0 || len(live) > 0 {
 		return err
 	}
-	return s.dropWatches(ioctx, id)
+	return ignore(s.dropWatches(ioctx, id), syscall.ENOENT, syscall.ERANGE, syscall.EOVERFLOW) // it is looked at again
 }
 
 // mayRemoveUnopened tells a half-made image, which lacks its id or its header,

@@ -20,7 +20,7 @@ type Stats struct {
 	FSID        string `json:"fsid"`
 	Pool        string `json:"pool"`
 	Total       uint64 `json:"total_bytes"`       // Free and Used; grows and shrinks with what other pools take
-	StaticTotal uint64 `json:"fixed_total_bytes"` // the quota, else the size of the cluster's disks
+	StaticTotal uint64 `json:"fixed_total_bytes"` // the quota, else the raw size of the cluster's disks, as upstream has it
 	Free        uint64 `json:"free_bytes"`        // also within the quotas
 	Used        uint64 `json:"used_bytes"`        // stored in the pool
 	Quota       uint64 `json:"quota_bytes"`       // 0: none
