@@ -57,10 +57,12 @@ func (l *Lab) startMon(ctx context.Context) error {
 	const attempts = 5
 	for try := 1; ; try++ {
 		err := l.ensure(ctx, monPart, func() (*daemon, error) {
-			if !portsFree(l.state.MonPorts) {
-				if err := l.moveMon(ctx); err != nil {
-					return nil, err
-				}
+			free, err := portsBecomeFree(ctx, l.state.MonPorts)
+			if err == nil && !free {
+				err = l.moveMon(ctx)
+			}
+			if err != nil {
+				return nil, err
 			}
 			return l.spawn(monPart, nil, nil, "ceph-mon", "-f", "-i", "a", "--conf", l.ConfFile())
 		})

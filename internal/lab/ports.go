@@ -1,10 +1,12 @@
 package lab
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
+	"time"
 
 	"rbdctl/internal/fault"
 )
@@ -36,6 +38,21 @@ func freePorts() ([2]int, error) {
 		}
 	}
 	return [2]int{}, fault.Newf(fault.ErrUnavailable, "no two free ports on 127.0.0.1 between %d and %d", low, high)
+}
+
+// portsBecomeFree is portsFree, and waits a moment for a process that was killed: it
+// loses its environment, by which we know it, before its sockets.
+func portsBecomeFree(ctx context.Context, ports [2]int) (bool, error) {
+	const moment = 3 * time.Second
+	for deadline := time.Now().Add(moment); !portsFree(ports); {
+		if time.Now().After(deadline) {
+			return false, nil
+		}
+		if err := pause(ctx); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // portsFree probes by binding, as the monitor will.
