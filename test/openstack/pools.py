@@ -61,8 +61,8 @@ def size(name):
         return found.size()
 
 
-def snapshots(name):
-    with image(name) as found:
+def snapshots(name, pool="volumes"):
+    with image(name, pool) as found:
         return sorted(s["name"] for s in found.list_snaps())
 
 
@@ -112,16 +112,17 @@ def read(name, at, length, pool="volumes"):
 
 def state(pool="volumes"):
     """All that a change of drivers must not touch: each image with size, features,
-    parent, snapshots, metadata and content."""
+    parent, metadata, content, and snapshots with their protection and content."""
     found = {}
     for name in images(pool):
         with image(name, pool) as handle:
             found[name] = {
                 "id": handle.id(), "size": handle.size(), "features": handle.features(),
-                "snapshots": sorted((s["id"], s["name"], s["size"]) for s in handle.list_snaps()),
+                "snapshots": sorted((s["id"], s["name"], s["size"], handle.is_protected_snap(s["name"]))
+                                    for s in handle.list_snaps()),
                 "metadata": sorted(handle.metadata_list())}
         found[name]["parent"] = parent(name, pool)
-        found[name]["digest"] = digest(name, pool)
+        found[name]["digests"] = {s: digest(name, pool, s) for s in [None, *snapshots(name, pool)]}
     return found
 
 
