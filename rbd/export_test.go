@@ -269,6 +269,30 @@ func HalfRemove(t *testing.T, m *Images, spec ImageSpec) {
 	}
 }
 
+// HalfUnsnap leaves a snapshot as librbd does that is killed while it removes it: in the
+// trash of the image's snapshots, and given back to the monitors.
+func HalfUnsnap(t *testing.T, m *Images, spec SnapSpec) {
+	t.Helper()
+	info, err := m.Stat(t.Context(), spec.ImageSpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, _ := info.Snapshot(spec.Snap)
+	err = m.do(t.Context(), "half remove", spec.String(), func(s *scope) error {
+		ioctx, err := s.poolOf(spec.ImageSpec)
+		if err != nil {
+			return err
+		}
+		id := binary.LittleEndian.AppendUint64(nil, snap.ID)
+		return errors.Join(
+			s.class(ioctx, "rbd_header."+info.ID, "snapshot_trash_add", id),
+			s.dropSnapID(ioctx, snapID(snap.ID)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // NoteClone notes a clone of a snapshot that is not there, until the test ends: so
 // librbd sees one that is removed while it looks.
 func NoteClone(t *testing.T, m *Images, spec SnapSpec) {

@@ -53,40 +53,22 @@ func (s *scope) adoptSnapshot(ioctx *ioContext, g GroupSpec, o GroupSnapshot, to
 
 // snapshotOfGroup is the id of what the image has of a group's snapshot.
 func (o *openImage) snapshotOfGroup(g GroupSpec, name string) (uint64, error) {
-	parts, err := o.groupParts()
+	parts, err := o.snapshotsOf(librbd.SnapNamespaceTypeGroup)
 	if err != nil {
 		return 0, err
 	}
-	for _, id := range parts {
+	for _, part := range parts {
 		of, err := native(o.s, "rbd_snap_get_group_namespace", func() (*librbd.SnapGroupNamespace, error) {
-			return o.GetSnapGroupNamespace(id)
+			return o.GetSnapGroupNamespace(part.Id)
 		})
 		if err != nil {
 			return 0, err
 		}
 		if of.GroupName == g.Group && of.GroupSnapName == name {
-			return id, nil
+			return part.Id, nil
 		}
 	}
 	return 0, fault.New(ErrUnavailable, "an image has no part in the group's snapshot: try again")
-}
-
-// groupParts are the ids of what the image has of snapshots of groups.
-func (o *openImage) groupParts() ([]uint64, error) {
-	list, err := native(o.s, "rbd_snap_list", o.GetSnapshotNames)
-	var parts []uint64
-	for _, snap := range list {
-		kind, err := native(o.s, "rbd_snap_get_namespace_type", func() (librbd.SnapNamespaceType, error) {
-			return o.GetSnapNamespaceType(snap.Id)
-		})
-		if err != nil {
-			return nil, err
-		}
-		if kind == librbd.SnapNamespaceTypeGroup {
-			parts = append(parts, snap.Id)
-		}
-	}
-	return parts, err
 }
 
 // snapKey is where an image's header has a snapshot.

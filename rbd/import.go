@@ -280,7 +280,7 @@ func (im *importing) dropSnapshots() error {
 	if err != nil {
 		return err
 	}
-	snaps, err := native(im.scope, "rbd_snap_list", img.GetSnapshotNames)
+	snaps, err := img.snapshots()
 	for _, snap := range snaps {
 		if err == nil {
 			err = run(im.scope, "rbd_snap_remove", img.GetSnapshot(snap.Name).Remove)

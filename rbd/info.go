@@ -130,21 +130,12 @@ func (o *openImage) parent() (*Parent, error) {
 // snapshots are those that somebody took by name: not those of groups, nor those
 // that librbd keeps for clones after their removal.
 func (o *openImage) snapshots() ([]Snapshot, error) {
-	list, err := native(o.s, "rbd_snap_list", o.GetSnapshotNames)
+	list, err := o.snapshotsOf(librbd.SnapNamespaceTypeUser)
 	if err != nil {
 		return nil, err
 	}
 	var snaps []Snapshot
 	for _, s := range list {
-		kind, err := native(o.s, "rbd_snap_get_namespace_type", func() (librbd.SnapNamespaceType, error) {
-			return o.GetSnapNamespaceType(s.Id)
-		})
-		if err != nil {
-			return nil, err
-		}
-		if kind != librbd.SnapNamespaceTypeUser {
-			continue
-		}
 		protected, err := o.protected(s.Name)
 		if err != nil {
 			return nil, err
@@ -152,6 +143,25 @@ func (o *openImage) snapshots() ([]Snapshot, error) {
 		snaps = append(snaps, Snapshot{ID: s.Id, Name: s.Name, Size: s.Size, Protected: protected})
 	}
 	return snaps, nil
+}
+
+// snapshotsOf lists those of one namespace: users' own, parts of groups' snapshots, or
+// the trash of snapshots.
+func (o *openImage) snapshotsOf(kind librbd.SnapNamespaceType) ([]librbd.SnapInfo, error) {
+	list, err := native(o.s, "rbd_snap_list", o.GetSnapshotNames)
+	var found []librbd.SnapInfo
+	for _, snap := range list {
+		is, err := native(o.s, "rbd_snap_get_namespace_type", func() (librbd.SnapNamespaceType, error) {
+			return o.GetSnapNamespaceType(snap.Id)
+		})
+		if err != nil {
+			return nil, err
+		}
+		if is == kind {
+			found = append(found, snap)
+		}
+	}
+	return found, err
 }
 
 // snapshot finds one by its name.

@@ -101,7 +101,7 @@ func (s *scope) mayForget(ioctx *ioContext, pool string, m mark) error {
 // needless are the snapshots of an image that is to go.
 type needless struct {
 	snaps []Snapshot
-	parts []uint64 // ids of what it has of snapshots that somebody else took of its group
+	parts []librbd.SnapInfo // what it has of snapshots that somebody else took of its group
 }
 
 // purgeable returns the snapshots of an image that nothing needs. errWaiting: one of
@@ -122,7 +122,7 @@ func (s *scope) purgeable(ioctx *ioContext, id string) (needless, error) {
 	if n.snaps, err = img.snapshots(); err != nil {
 		return n, err
 	}
-	if n.parts, err = img.groupParts(); err != nil {
+	if n.parts, err = img.snapshotsOf(librbd.SnapNamespaceTypeGroup); err != nil {
 		return n, err
 	}
 	children, err := img.children()
@@ -135,7 +135,7 @@ func (s *scope) purgeable(ioctx *ioContext, id string) (needless, error) {
 // purgeSnapshots removes the snapshots of an image whose removal has begun.
 func (s *scope) purgeSnapshots(ioctx *ioContext, id string, n needless) error {
 	if len(n.snaps)+len(n.parts) == 0 {
-		return nil
+		return s.endUnsnapsByID(ioctx, id)
 	}
 	img, err := s.imageByID(ioctx, id)
 	if err != nil {
@@ -151,12 +151,11 @@ func (s *scope) purgeSnapshots(ioctx *ioContext, id string, n needless) error {
 		}
 	}
 	for _, part := range n.parts {
-		err := run(s, "rbd_snap_remove_by_id", func() error { return img.RemoveSnapByID(part) })
-		if ignore(err, syscall.ENOENT) != nil {
+		if err := img.dropByID(part); err != nil {
 			return err
 		}
 	}
-	return img.close()
+	return errors.Join(img.close(), s.endUnsnapsByID(ioctx, id))
 }
 
 // purgeStep is how much of an image goes at a time: a removal cannot be stopped, and

@@ -119,6 +119,9 @@ func (s *scope) deleteSnapshot(ioctx *ioContext, spec SnapSpec) error {
 		return err
 	}
 	snap, there, err := img.snapshot(spec.Snap)
+	if err == nil && !there {
+		err = s.endUnsnaps(ioctx, img)
+	}
 	if err != nil || !there {
 		return err
 	}

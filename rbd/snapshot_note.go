@@ -259,8 +259,11 @@ func (s *scope) dropNoted(ioctx *ioContext, pool string, n note) error {
 		return err
 	}
 	snap, there, err := img.noted(n)
-	if err == nil && there {
-		err = img.dropSnapshot(snap)
+	switch {
+	case err != nil:
+		return err
+	case there:
+		return img.dropSnapshot(snap)
 	}
-	return err
+	return errors.Join(img.close(), s.endUnsnapsByID(ioctx, n.ImageID))
 }

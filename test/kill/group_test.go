@@ -160,8 +160,8 @@ func hasSnapshots(n int) func(*stage, *family) error {
 					got++
 				}
 			}
-			if strings.Contains(list, "group") {
-				return fmt.Errorf("volume %s has a part of a group's snapshot:\n%s", volume, list)
+			if strings.Contains(list, "group") || strings.Contains(list, "trash") {
+				return fmt.Errorf("volume %s has a part of a group's snapshot, or half a snapshot:\n%s", volume, list)
 			}
 		}
 		list := s.rbd("group", "snap", "ls", s.volumes+"/group-"+f.group)

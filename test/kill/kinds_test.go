@@ -284,10 +284,10 @@ func shows(word string, args ...string) func(there bool) func(*stage, *family) e
 }
 
 // hasSnaps tells whether the source of a family has just the snapshots whose names match
-// these patterns, each of Cinder's protected.
+// these patterns, each of Cinder's protected. A half removed one counts, too.
 func hasSnaps(patterns ...func(*family) string) func(*stage, *family) error {
 	return func(s *stage, f *family) error {
-		text := s.rbd("snap", "ls", "--format", "json", f.image(f.source))
+		text := s.rbd("snap", "ls", "--all", "--format", "json", f.image(f.source))
 		var snaps []struct{ Name, Protected string }
 		if err := json.Unmarshal([]byte(text), &snaps); err != nil {
 			return err

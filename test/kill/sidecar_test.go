@@ -193,6 +193,7 @@ func (s *stage) nothingLeft(t testing.TB, pool string) {
 	t.Helper()
 	for _, object := range s.left(pool) {
 		t.Errorf("left in %s: %s", pool, object)
+		t.Logf("%s", labtest.Tool(t, "rados", "-p", pool, "listsnaps", strings.TrimPrefix(object, "/"))) // one that is gone stays for a snapshot
 	}
 }
 

@@ -1,0 +1,62 @@
+package rbd
+
+import (
+	"errors"
+	"syscall"
+
+	librbd "github.com/ceph/go-ceph/rbd"
+)
+
+// librbd removes a snapshot in steps: it moves it to the trash of the image's snapshots,
+// gives its id back to the monitors, and at last takes it out of the header (ceph
+// src/librbd/operation/SnapshotRemoveRequest.h). A removal that is cut short between the
+// last two leaves an id in the header that the OSDs have done with: what is overwritten or
+// removed of the image from then on they keep for that snapshot, and nobody drops it any
+// more. librbd's removal of an image from the trash is no exception: it ends such removals,
+// and then removes the data with the ids that it read before. So they are ended first, here.
+
+// endUnsnaps ends the removals of an image's snapshots that were cut short. A snapshot that
+// somebody removed while it has clones of format 2 is left: it goes with them. Call it
+// when this process holds the image's intent.
+func (s *scope) endUnsnaps(ioctx *ioContext, img *openImage) error {
+	begun, err := img.snapshotsOf(librbd.SnapNamespaceTypeTrash)
+	if err != nil || len(begun) == 0 {
+		return err
+	}
+	id, err := native(s, "rbd_get_id", img.GetId)
+	if err != nil {
+		return err
+	}
+	var rw *openImage
+	for _, snap := range begun {
+		clones, err := s.hasClones(ioctx, id, Snapshot{ID: snap.Id})
+		if err == nil && !clones && rw == nil {
+			rw, err = s.imageByID(ioctx, id)
+		}
+		if err == nil && !clones {
+			err = ignore(rw.dropByID(snap), syscall.EBUSY) // one was made just now
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if rw == nil {
+		return nil
+	}
+	return rw.close() // whoever goes on with the image reads its header anew
+}
+
+// endUnsnapsByID is endUnsnaps for an image that lies in the trash; gone is success.
+func (s *scope) endUnsnapsByID(ioctx *ioContext, id string) error {
+	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
+	if err != nil {
+		return ignore(err, syscall.ENOENT)
+	}
+	return errors.Join(s.endUnsnaps(ioctx, img), img.close())
+}
+
+// dropByID removes a snapshot that is not one of the users' own; gone is success.
+func (o *openImage) dropByID(snap librbd.SnapInfo) error {
+	err := run(o.s, "rbd_snap_remove_by_id", func() error { return o.RemoveSnapByID(snap.Id) })
+	return ignore(err, syscall.ENOENT)
+}
