@@ -130,3 +130,47 @@ func Waits(t *testing.T, m *Images, spec SnapSpec, age time.Duration) bool {
 	}
 	return n.waits(age)
 }
+
+// ForgetClone takes a clone out of its parent's list, as librbd does that is killed at the
+// end of a flatten.
+func ForgetClone(t *testing.T, m *Images, parent SnapSpec, clone ImageSpec, format CloneFormat) {
+	t.Helper()
+	of, err := m.Stat(t.Context(), parent.ImageSpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := m.Stat(t.Context(), clone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, _ := of.Snapshot(parent.Snap)
+	err = m.do(t.Context(), "forget a clone", clone.String(), func(s *scope) error {
+		ioctx, err := s.poolOf(clone)
+		if err != nil {
+			return err
+		}
+		if format == CloneV2 {
+			return s.class(ioctx, "rbd_header."+of.ID, "child_detach", ofClone(ioctx, snap, child.ID))
+		}
+		var in encoder
+		in.Write(binary.LittleEndian.AppendUint64(nil, uint64(ioctx.GetPoolID())))
+		in.string(of.ID)
+		in.Write(binary.LittleEndian.AppendUint64(nil, snap.ID))
+		in.string(child.ID)
+		return s.class(ioctx, "rbd_children", "remove_child", in.Bytes())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ofClone is the input of the methods child_attach and child_detach, for a clone in the same
+// pool and no namespace.
+// See: ceph src/cls/rbd/cls_rbd_types.cc, ChildImageSpec::encode.
+func ofClone(ioctx *ioContext, snap Snapshot, id string) []byte {
+	child := encoded(func(e *encoder) {
+		e.Write(binary.LittleEndian.AppendUint64(nil, uint64(ioctx.GetPoolID())))
+		e.string(id)
+	})
+	return append(binary.LittleEndian.AppendUint64(nil, snap.ID), child...)
+}

@@ -308,12 +308,7 @@ func NoteClone(t *testing.T, m *Images, spec SnapSpec) {
 			if err != nil {
 				return err
 			}
-			child := encoded(func(e *encoder) {
-				e.Write(binary.LittleEndian.AppendUint64(nil, uint64(ioctx.GetPoolID())))
-				e.string(spec.Namespace)
-				e.string("nobody")
-			})
-			return s.class(ioctx, "rbd_header."+info.ID, method, append(binary.LittleEndian.AppendUint64(nil, snap.ID), child...))
+			return s.class(ioctx, "rbd_header."+info.ID, method, ofClone(ioctx, snap, "nobody"))
 		})
 		if err != nil {
 			t.Error(err)

@@ -128,34 +128,36 @@ func jobEntry(pool, id string) ImageSpec { return ImageSpec{Pool: pool, Image: "
 // Jobs lists the jobs of a pool, oldest first; those that came to their end for ten
 // minutes.
 func (m *Images) Jobs(ctx context.Context, pool string) ([]Job, error) {
-	return callRead(ctx, m.cluster, "jobs", pool, func(s *scope) ([]Job, error) {
-		r, err := s.register(pool, jobsRegister)
-		if err != nil {
+	return callRead(ctx, m.cluster, "jobs", pool, func(s *scope) ([]Job, error) { return s.jobs(pool) })
+}
+
+func (s *scope) jobs(pool string) ([]Job, error) {
+	r, err := s.register(pool, jobsRegister)
+	if err != nil {
+		return nil, err
+	}
+	values, err := r.entries()
+	if err != nil {
+		return nil, err
+	}
+	var jobs []Job
+	for key, text := range values {
+		if strings.HasSuffix(key, cancelSuffix) {
+			continue
+		}
+		var j Job
+		if err := r.decode(key, text, &j); err != nil {
 			return nil, err
 		}
-		values, err := r.entries()
-		if err != nil {
-			return nil, err
+		jobs = append(jobs, j)
+	}
+	slices.SortFunc(jobs, func(a, b Job) int {
+		if c := a.Created.Compare(b.Created); c != 0 {
+			return c
 		}
-		var jobs []Job
-		for key, text := range values {
-			if strings.HasSuffix(key, cancelSuffix) {
-				continue
-			}
-			var j Job
-			if err := r.decode(key, text, &j); err != nil {
-				return nil, err
-			}
-			jobs = append(jobs, j)
-		}
-		slices.SortFunc(jobs, func(a, b Job) int {
-			if c := a.Created.Compare(b.Created); c != 0 {
-				return c
-			}
-			return strings.Compare(a.ID, b.ID)
-		})
-		return jobs, nil
+		return strings.Compare(a.ID, b.ID)
 	})
+	return jobs, nil
 }
 
 // active finds the job of a kind that is at an image; none has no id.

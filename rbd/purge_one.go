@@ -1,6 +1,7 @@
 package rbd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"syscall"
@@ -43,7 +44,7 @@ func (s *scope) purge(ctx context.Context, ioctx *ioContext, pool string, m *mar
 	if err := s.finishMoving(ioctx, entry); err != nil {
 		return stays, err
 	}
-	snaps, err := s.purgeable(ioctx, m.ID)
+	snaps, err := s.purgeable(ioctx, pool, m.ID)
 	if err != nil {
 		return stays, err
 	}
@@ -107,8 +108,11 @@ type needless struct {
 // purgeable returns the snapshots of an image that nothing needs. errWaiting: one of
 // them has clones, or the image is open; then all of it stays as it is, since it may
 // still be brought back.
-func (s *scope) purgeable(ioctx *ioContext, id string) (needless, error) {
+func (s *scope) purgeable(ioctx *ioContext, pool, id string) (needless, error) {
 	var n needless
+	if busy, err := s.flattening(pool, id); err != nil || busy {
+		return n, cmp.Or(err, errWaiting)
+	}
 	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
 	if isErrno(err, syscall.ENOENT) {
 		return n, nil // half removed

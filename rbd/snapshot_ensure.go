@@ -133,6 +133,9 @@ func (s *scope) deleteSnapshot(ioctx *ioContext, spec SnapSpec) error {
 		return err
 	}
 	clones, err := s.hasClones(ioctx, id, snap)
+	if err == nil && !clones {
+		clones, err = s.flattening(spec.Pool, id)
+	}
 	if err != nil {
 		return err
 	}

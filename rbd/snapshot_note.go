@@ -194,6 +194,9 @@ func (s *scope) mayDrop(pool string, n note) (ImageSpec, error) {
 		return ImageSpec{}, nil
 	}
 	clones, err := s.hasClones(ioctx, n.ImageID, snap)
+	if err == nil && !clones {
+		clones, err = s.flattening(pool, n.ImageID)
+	}
 	if err != nil || clones {
 		return ImageSpec{}, err
 	}
