@@ -11,8 +11,8 @@ import (
 // gives its id back to the monitors, and at last takes it out of the header (ceph
 // src/librbd/operation/SnapshotRemoveRequest.h). A removal that is cut short between the
 // last two leaves an id in the header that the OSDs have done with: what is overwritten or
-// removed of the image from then on they keep for that snapshot, and nobody drops it any
-// more. librbd's removal of an image from the trash is no exception: it ends such removals,
+// removed of the image from then on they keep for that snapshot, until a deep scrub at
+// least. librbd's removal of an image from the trash is no exception: it ends such removals,
 // and then removes the data with the ids that it read before. So they are ended first, here.
 
 // endUnsnaps ends the removals of an image's snapshots that were cut short. A snapshot that
