@@ -34,7 +34,9 @@ func (m *Images) Delete(ctx context.Context, spec ImageSpec, o DeleteOptions) er
 	}
 	ctx, cancel := m.cluster.quick(ctx)
 	defer cancel()
-	if _, err := m.endJobs(ctx, spec, opImport); err != nil { // one would make it after all
+	// An import would make it after all; a flatten that was cut short may have taken it out of
+	// its parent's list, which the end of the job mends.
+	if _, err := m.endJobs(ctx, spec, opImport, opFlatten); err != nil {
 		return wrap(d.Op, spec.String(), err)
 	}
 	attempt := func() error {

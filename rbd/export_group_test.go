@@ -145,32 +145,25 @@ func ForgetClone(t *testing.T, m *Images, parent SnapSpec, clone ImageSpec, form
 	}
 	snap, _ := of.Snapshot(parent.Snap)
 	err = m.do(t.Context(), "forget a clone", clone.String(), func(s *scope) error {
-		ioctx, err := s.poolOf(clone)
+		in, err := s.poolOf(clone)
+		if err != nil {
+			return err
+		}
+		from, err := s.poolOf(parent.ImageSpec)
 		if err != nil {
 			return err
 		}
 		if format == CloneV2 {
-			return s.class(ioctx, "rbd_header."+of.ID, "child_detach", ofClone(ioctx, snap, child.ID))
+			return s.class(from, "rbd_header."+of.ID, "child_detach", append(binary.LittleEndian.AppendUint64(nil, snap.ID), childSpec(in, clone.Namespace, child.ID)...))
 		}
-		var in encoder
-		in.Write(binary.LittleEndian.AppendUint64(nil, uint64(ioctx.GetPoolID())))
-		in.string(of.ID)
-		in.Write(binary.LittleEndian.AppendUint64(nil, snap.ID))
-		in.string(child.ID)
-		return s.class(ioctx, "rbd_children", "remove_child", in.Bytes())
+		var entry encoder
+		entry.Write(binary.LittleEndian.AppendUint64(nil, uint64(from.GetPoolID())))
+		entry.string(of.ID)
+		entry.Write(binary.LittleEndian.AppendUint64(nil, snap.ID))
+		entry.string(child.ID)
+		return s.class(in, "rbd_children", "remove_child", entry.Bytes())
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// ofClone is the input of the methods child_attach and child_detach, for a clone in the same
-// pool and no namespace.
-// See: ceph src/cls/rbd/cls_rbd_types.cc, ChildImageSpec::encode.
-func ofClone(ioctx *ioContext, snap Snapshot, id string) []byte {
-	child := encoded(func(e *encoder) {
-		e.Write(binary.LittleEndian.AppendUint64(nil, uint64(ioctx.GetPoolID())))
-		e.string(id)
-	})
-	return append(binary.LittleEndian.AppendUint64(nil, snap.ID), child...)
 }

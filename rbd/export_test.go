@@ -308,7 +308,7 @@ func NoteClone(t *testing.T, m *Images, spec SnapSpec) {
 			if err != nil {
 				return err
 			}
-			return s.class(ioctx, "rbd_header."+info.ID, method, ofClone(ioctx, snap, "nobody"))
+			return s.class(ioctx, "rbd_header."+info.ID, method, append(binary.LittleEndian.AppendUint64(nil, snap.ID), childSpec(ioctx, spec.Namespace, "nobody")...))
 		})
 		if err != nil {
 			t.Error(err)

@@ -14,7 +14,7 @@ import (
 func (s *scope) flattenTask(ctx context.Context, a *atJob) task {
 	return task{
 		do:    func() (*Parent, error) { return s.flattenJob(ctx, a.now(), a.tell) },
-		undo:  func() error { return nil }, // what was copied stays, and the image is whole
+		undo:  func() error { return s.attachAgain(a.now().Subject) }, // what was copied stays, and the image is whole
 		leave: func(error) error { return nil },
 		gone:  func(err error) bool { return errors.Is(err, ErrNotFound) || isErrno(err, syscall.ENOENT) },
 	}
@@ -59,43 +59,4 @@ func (s *scope) flattenJob(ctx context.Context, j Job, progress Progress) (*Pare
 		return nil, err
 	}
 	return parent, errors.Join(img.flatten(ctx, progress), img.close())
-}
-
-// flattening tells whether a job of the pool is at a clone of the image id. The image may
-// know nothing of it any more, and is needed: librbd takes a clone out of its parent's list
-// before it takes the parent out of the clone (ceph src/librbd/operation/FlattenRequest.cc,
-// detach_child and detach_parent), and a clone whose parent is gone does not open.
-func (s *scope) flattening(pool, id string) (bool, error) {
-	jobs, err := s.jobs(pool)
-	if err != nil {
-		return false, err
-	}
-	for _, j := range jobs {
-		if j.Kind != opFlatten || j.final() {
-			continue
-		}
-		parent, err := s.parentOf(j.Subject)
-		if err != nil || parent != nil && parent.ImageID == id {
-			return err == nil, err
-		}
-	}
-	return false, nil
-}
-
-// parentOf looks at the image of that spec; nil also when the image is gone.
-func (s *scope) parentOf(subject string) (*Parent, error) {
-	spec, err := ParseImageSpec(subject)
-	if err != nil {
-		return nil, err
-	}
-	ioctx, err := s.poolOf(spec)
-	if err != nil {
-		return nil, err
-	}
-	img, err := s.imageReadOnly(ioctx, spec.Image, librbd.NoSnapshot)
-	if err != nil {
-		return nil, ignore(err, syscall.ENOENT)
-	}
-	parent, err := img.parent()
-	return parent, errors.Join(err, img.close())
 }

@@ -1,7 +1,6 @@
 package rbd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"syscall"
@@ -44,7 +43,7 @@ func (s *scope) purge(ctx context.Context, ioctx *ioContext, pool string, m *mar
 	if err := s.finishMoving(ioctx, entry); err != nil {
 		return stays, err
 	}
-	snaps, err := s.purgeable(ioctx, pool, m.ID)
+	snaps, err := s.purgeable(ioctx, m.ID)
 	if err != nil {
 		return stays, err
 	}
@@ -108,11 +107,8 @@ type needless struct {
 // purgeable returns the snapshots of an image that nothing needs. errWaiting: one of
 // them has clones, or the image is open; then all of it stays as it is, since it may
 // still be brought back.
-func (s *scope) purgeable(ioctx *ioContext, pool, id string) (needless, error) {
+func (s *scope) purgeable(ioctx *ioContext, id string) (needless, error) {
 	var n needless
-	if busy, err := s.flattening(pool, id); err != nil || busy {
-		return n, cmp.Or(err, errWaiting)
-	}
 	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
 	if isErrno(err, syscall.ENOENT) {
 		return n, nil // half removed
@@ -130,7 +126,11 @@ func (s *scope) purgeable(ioctx *ioContext, pool, id string) (needless, error) {
 		return n, err
 	}
 	children, err := img.children()
-	if err == nil && len(children) > 0 {
+	needed := len(children) > 0
+	if err == nil && !needed && len(n.snaps)+len(n.parts) > 0 {
+		needed, err = s.flattening(id)
+	}
+	if err == nil && needed {
 		err = errWaiting
 	}
 	return n, errors.Join(err, img.close())

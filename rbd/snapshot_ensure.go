@@ -134,7 +134,7 @@ func (s *scope) deleteSnapshot(ioctx *ioContext, spec SnapSpec) error {
 	}
 	clones, err := s.hasClones(ioctx, id, snap)
 	if err == nil && !clones {
-		clones, err = s.flattening(spec.Pool, id)
+		clones, err = s.flattening(id)
 	}
 	if err != nil {
 		return err

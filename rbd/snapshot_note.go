@@ -195,7 +195,7 @@ func (s *scope) mayDrop(pool string, n note) (ImageSpec, error) {
 	}
 	clones, err := s.hasClones(ioctx, n.ImageID, snap)
 	if err == nil && !clones {
-		clones, err = s.flattening(pool, n.ImageID)
+		clones, err = s.flattening(n.ImageID)
 	}
 	if err != nil || clones {
 		return ImageSpec{}, err
