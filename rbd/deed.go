@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -124,10 +125,20 @@ func (i *intent) end(err error) error {
 	err = errors.Join(err, i.s.closeImages())
 	var held *heldError                     // at the second name: nothing was changed yet
 	carryOn := i.record.Op == opGroupMember // until the group's comes to its end
-	if err == nil || (i.record.harmless() && !carryOn) || refusal(err) || errors.As(err, &held) {
+	if err == nil || (i.record.harmless() && !carryOn) || i.refused(err) || errors.As(err, &held) {
 		return errors.Join(err, i.finish())
 	}
 	return errors.Join(err, i.release(err))
+}
+
+// refused tells whether an operation that ended with err leaves nothing that is to be
+// carried out. A revert that has begun does, whatever is in its way now, unless there is
+// nothing any more to carry it out with.
+func (i *intent) refused(err error) bool {
+	if i.record.halfReverts() {
+		return errors.Is(err, ErrNotFound) || isErrno(err, syscall.ENOENT)
+	}
+	return refusal(err)
 }
 
 // refusal tells whether an operation that ended with err changed nothing, or

@@ -102,6 +102,16 @@ func leave(t testing.TB, m *Images, spec ImageSpec, d Deed, held bool, change fu
 // die makes the owner one that is dead, and whose librados instance had that address.
 func (o *owner) die(address string) { o.Started, o.Address = "0", address } // no process has this one
 
+// Begun tells whether the operation on spec, if there is one, says that it has begun.
+func Begun(t *testing.T, m *Images, spec ImageSpec) bool {
+	t.Helper()
+	r, err := call(t.Context(), m.cluster, "look", spec.String(), func(s *scope) (*record, error) { return s.intentOf(spec) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r != nil && r.Begun
+}
+
 // HasIntent tells whether an operation on spec is unfinished.
 func HasIntent(t *testing.T, m *Images, spec ImageSpec) bool {
 	t.Helper()

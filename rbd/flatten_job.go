@@ -29,7 +29,7 @@ func (s *scope) flattenJob(ctx context.Context, j Job, progress Progress) (*Pare
 	if err != nil {
 		return nil, err
 	}
-	if r, err := s.intentOf(spec); err != nil || r != nil && r.Op == opMoveAway {
+	if r, err := s.intentOf(spec); err != nil || r != nil && (r.Op == opMoveAway || r.Op == opRevert) {
 		if err == nil {
 			err = &heldError{*r}
 		}

@@ -1,102 +1,32 @@
 package rbd_test
 
 import (
-	"fmt"
+	"bytes"
+	"strings"
 	"testing"
 
 	"rbdctl/rbd"
 )
 
-// TestHalfFlattened: what a clone was made of stays while a flatten that was cut short at its
-// end, so that the clone is not in its parent's list any more, is to be gone on with.
-func TestHalfFlattened(t *testing.T) {
-	for _, tt := range []struct {
-		format rbd.CloneFormat
-		pools  int
-	}{{rbd.CloneV1, 1}, {rbd.CloneV2, 1}, {rbd.CloneV2, 2}} {
-		t.Run(fmt.Sprintf("format %d, pools %d", tt.format, tt.pools), func(t *testing.T) {
-			s, of := halfFlattened(t, tt.format, tt.pools == 1)
-			stop := s.work(s.images)
-			s.until(s.jobID(), in(rbd.JobDone))
-			stop()
-			of.gone()
-		})
-	}
-}
-
-// TestHalfFlattenedAndCancelled: the clone is put back into the list, and its parent stays.
-func TestHalfFlattenedAndCancelled(t *testing.T) {
-	for _, format := range []rbd.CloneFormat{rbd.CloneV1, rbd.CloneV2} {
-		s, of := halfFlattened(t, format, true)
-		s.must(s.images.CancelJob(t.Context(), s.pool, s.jobID()))
-		of.needed()
-		s.must(s.images.Delete(t.Context(), s.image("clone"), rbd.DeleteOptions{}))
-		s.purge(rbd.PurgeOptions{})
-		s.losesData()
-	}
-}
-
-// half is what a half flattened clone was made of, and how that reads.
-type half struct {
-	space
-	clone space
-	sum   string
-}
-
-// halfFlattened makes a clone whose flatten was cut short at its end, and deletes what it was
-// made of.
-func halfFlattened(t *testing.T, format rbd.CloneFormat, onePool bool) (space, half) {
-	t.Helper()
+// TestFlattenWaitsForARevert that is cut short: it would keep the image open.
+func TestFlattenWaitsForARevert(t *testing.T) {
 	s := inPool(t)
-	of := half{space: s, clone: s}
-	if !onePool {
-		of.space = inPool(t)
-	}
-	at := of.golden("golden")
-	of.sum = of.digest(at)
-	_, err := s.images.Ensure(t.Context(), rbd.Want{Image: s.image("clone"), Size: 8 << 20, Parent: &at, Options: rbd.CloneOptions{Format: format}})
+	s.golden("golden")
+	s.cloneOf("golden", "clone.clone_snap", "clone", rbd.CloneV1)
+	clone := s.image("clone")
+	want := s.digest(clone.At(""))
+	_, err := s.images.EnsureSnapshot(t.Context(), clone.At("s"), rbd.SnapOptions{})
 	s.must(err)
-	_, err = s.images.StartFlatten(t.Context(), s.image("clone"))
+	_, err = s.images.Write(t.Context(), clone, rbd.Source{Reader: bytes.NewReader(bytes.Repeat([]byte{7}, 1<<20))}, nil)
 	s.must(err)
-	rbd.ForgetClone(t, s.images, at, s.image("clone"), format)
-	s.must(s.images.DeleteSnapshot(t.Context(), at))
-	of.delete("golden")
-	of.needed()
-	return s, of
-}
-
-// needed demands that a purge lets the parent be, and that the clone can be read.
-func (h half) needed() {
-	h.Helper()
-	if p := h.purge(rbd.PurgeOptions{}); len(p.Removed) > 0 || p.Waiting != 1 {
-		h.Errorf("Purge while it is needed = %+v", p)
-	}
-	h.reads()
-}
-
-// gone demands that a purge removes the parent, and that the clone can be read.
-func (h half) gone() {
-	h.Helper()
-	if p := h.purge(rbd.PurgeOptions{}); len(p.Removed) != 1 || p.Waiting != 0 {
-		h.Errorf("Purge when it is not needed any more = %+v", p)
-	}
-	h.reads()
-}
-
-func (h half) reads() {
-	h.Helper()
-	if got := h.clone.digest(h.clone.image("clone").At("")); got != h.sum {
-		h.Errorf("the clone reads as %s, want %s", got, h.sum)
-	}
-}
-
-// jobID is that of the pool's only job.
-func (s space) jobID() string {
-	s.Helper()
-	jobs, err := s.images.Jobs(s.Context(), s.pool)
+	job, err := s.images.StartFlatten(t.Context(), clone)
 	s.must(err)
-	if len(jobs) != 1 {
-		s.Fatalf("jobs = %+v", jobs)
+	rbd.LeaveDeed(t, s.images, clone, rbd.Deed{Op: "snap rollback", Snap: "s", Size: 8 << 20}, "127.0.0.1:0/33")
+	defer s.work(s.images)()
+	s.until(job.ID, func(j rbd.Job) bool { return j.State == rbd.JobQueued && strings.Contains(j.Error, "snap rollback") })
+	s.must(s.images.SettleImage(t.Context(), clone))
+	s.until(job.ID, in(rbd.JobDone))
+	if s.digest(clone.At("")) != want {
+		t.Error("it has other content than its snapshot")
 	}
-	return jobs[0].ID
 }

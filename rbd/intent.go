@@ -287,8 +287,16 @@ func (i *intent) free(ioctx *ioContext) error {
 	if err == nil && taken {
 		err = &nativeError{syscall.EEXIST}
 	}
-	if err != nil || i.record.Begun {
+	if err != nil {
 		return err
+	}
+	return i.begun()
+}
+
+// begun writes down that the operation is about to make its first change.
+func (i *intent) begun() error {
+	if i.record.Begun {
+		return nil
 	}
 	i.record.Begun = true
 	return i.write("intent begun")

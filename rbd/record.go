@@ -16,7 +16,9 @@ type record struct {
 	Since    time.Time `json:"since"`
 	Made     string    `json:"made,omitempty"`     // id of the image that the operation made, or renames
 	Released bool      `json:"released,omitempty"` // the owner gave up and left the rest to the next one
-	Begun    bool      `json:"begun,omitempty"`    // the name was free: what has it now is what the operation makes
+	// The name was free: what has it now is what the operation makes. Of a revert: it may
+	// have changed the image.
+	Begun bool `json:"begun,omitempty"`
 }
 
 // atWork holds the cookies of the intents that this process works under, or is about
@@ -28,6 +30,10 @@ var atWork sync.Map //nolint:gochecknoglobals // of the process, as the process 
 func (r record) looks() bool {
 	return (r.Op == opCreate || r.Op == opClone || r.Op == opImport) && !r.Begun
 }
+
+// halfReverts tells whether the operation is a revert that may have changed the image,
+// which holds some of either content until that is carried out.
+func (r record) halfReverts() bool { return r.Op == opRevert && r.Begun }
 
 // ours tells whether this process works under the intent.
 func (r record) ours() bool {

@@ -2,6 +2,7 @@ package rbd
 
 import (
 	"context"
+	"syscall"
 
 	librbd "github.com/ceph/go-ceph/rbd"
 
@@ -11,7 +12,7 @@ import (
 // Revert gives an image the content of one of its snapshots. Its size stays: what
 // it has grown by since reads as zeroes. ErrInUse, and nothing changed, while a
 // client has it open. Cut short, it is carried to its end by the next operation on
-// the image.
+// the image; while a client has that open, all of them are ErrInUse.
 //
 // Progress is told of bytes, once, at the end: the library does not tell more.
 //
@@ -62,10 +63,29 @@ func (s *scope) revert(ioctx *ioContext, spec SnapSpec, size uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := run(s, "rbd_snap_rollback", rw.GetSnapshot(spec.Snap).Rollback); err != nil {
+	if err := s.rollBack(rw, spec); err != nil {
 		return err
 	}
 	return rw.grow(max(now, size))
+}
+
+// rollBack gives an open image content and size of its snapshot, object by object. The
+// intent says so before: from here on the image may be half of each content, and whoever
+// comes next must not take it for whole because somebody has opened it since.
+func (s *scope) rollBack(rw *openImage, spec SnapSpec) error {
+	i := s.holds(spec.ImageSpec)
+	before := i.record.Begun
+	if err := i.begun(); err != nil {
+		return err
+	}
+	err := run(s, "rbd_snap_rollback", rw.GetSnapshot(spec.Snap).Rollback)
+	if isErrno(err, syscall.EROFS) {
+		// The exclusive lock is another client's: librbd looks before it changes anything.
+		// See: ceph src/librbd/Operations.cc, snap_rollback.
+		i.record.Begun = before
+		err = fault.New(ErrInUse, "a client has opened the image meanwhile: it stays as it is")
+	}
+	return err
 }
 
 // grow gives an open image at least size bytes.

@@ -2,6 +2,7 @@ package rbd
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 
 	librbd "github.com/ceph/go-ceph/rbd"
@@ -65,8 +66,11 @@ func (s *scope) settle(i *intent) error {
 	case opGroupMember:
 		err = s.settleOther(ImageSpec{Pool: i.spec.Pool, Namespace: i.spec.Namespace, Image: d.Other})
 	}
-	if err != nil && refusal(err) && !i.record.makes() {
+	if err != nil && i.refused(err) && !i.record.makes() {
 		return nil // it has nothing to be carried out any more
+	}
+	if err != nil && i.record.halfReverts() {
+		err = fmt.Errorf("its revert to snapshot %s was cut short, and is to be finished first: %w", i.record.Snap, err)
 	}
 	return err
 }

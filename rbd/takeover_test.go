@@ -1,9 +1,11 @@
 package rbd_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,6 +170,106 @@ func TestTakeOver(t *testing.T) {
 	}
 	s.delete("v")
 	s.purge(rbd.PurgeOptions{})
+}
+
+// halfReverted makes an image that a revert has given the snapshot's size when its process
+// died, and no content yet. It returns the digest of the 16 MiB that it is to have.
+func (s space) halfReverted(name string) (at rbd.SnapSpec, want string) {
+	s.Helper()
+	at = s.golden(name)
+	var content bytes.Buffer
+	s.must(s.images.Read(s.Context(), at, &content, nil))
+	_, err := s.images.Write(s.Context(), at.ImageSpec, rbd.Source{Reader: bytes.NewReader(bytes.Repeat([]byte{7}, 8<<20))}, nil)
+	s.must(err)
+	rbd.LeaveDeed(s.TB, s.images, at.ImageSpec, rbd.Deed{Op: "snap rollback", Snap: "snap", Size: 16 << 20}, "127.0.0.1:0/31")
+	return at, sha(append(content.Bytes(), make([]byte, 8<<20)...))
+}
+
+// reverted fails the test unless the image has the content want, and no intent.
+func (s space) reverted(spec rbd.ImageSpec, want string) {
+	s.Helper()
+	if size := s.stat(spec).Size; size != 16<<20 || s.digest(spec.At("")) != want {
+		s.Errorf("%s has %d bytes, or other than the snapshot's and zeroes", spec, size)
+	}
+	if rbd.HasIntent(s.TB.(*testing.T), s.images, spec) {
+		s.Errorf("%s has an intent left", spec)
+	}
+}
+
+// TestTakeOverOfARevert: an image that is half of each content is not taken for whole
+// because somebody has opened it. Nothing goes before the rest of the revert.
+func TestTakeOverOfARevert(t *testing.T) {
+	s := inPool(t)
+	other := stranger(t)
+	for name, next := range map[string]func(rbd.SnapSpec) error{
+		"settle": func(rbd.SnapSpec) error { _, err := s.images.Settle(t.Context(), s.pool); return err },
+		"look":   func(at rbd.SnapSpec) error { return s.images.SettleImage(t.Context(), at.ImageSpec) },
+		"revert": func(at rbd.SnapSpec) error { return s.images.Revert(t.Context(), at, nil) },
+		"unsnap": func(at rbd.SnapSpec) error { return s.images.DeleteSnapshot(t.Context(), at) },
+		"snapshot": func(at rbd.SnapSpec) error {
+			_, err := s.images.EnsureSnapshot(t.Context(), at.ImageSpec.At("more"), rbd.SnapOptions{})
+			return err
+		},
+		"delete": func(at rbd.SnapSpec) error { // which may be taken back
+			err := s.images.Delete(t.Context(), at.ImageSpec, rbd.DeleteOptions{})
+			if err == nil {
+				deleted, listing := s.images.Deleted(t.Context(), s.pool)
+				s.must(listing)
+				err = s.images.Undelete(t.Context(), s.pool, deleted[0].ID, "")
+			}
+			return err
+		},
+	} {
+		at, want := s.halfReverted(name)
+		release := rbd.HoldOpen(t, other, at.ImageSpec)
+		for range 2 {
+			err := next(at)
+			if !errors.Is(err, rbd.ErrInUse) || !strings.Contains(err.Error(), "cut short") || !rbd.Begun(t, s.images, at.ImageSpec) {
+				t.Errorf("%s of what is open and half reverted = %v, want in use, and the revert kept", name, err)
+			}
+		}
+		release()
+		s.must(next(at))
+		s.reverted(at.ImageSpec, want)
+	}
+}
+
+// TestTakeOverOfNoRevert: one that had not begun, or that can never be carried out, is in
+// nobody's way.
+func TestTakeOverOfNoRevert(t *testing.T) {
+	s := newSpace(t)
+	v := s.golden("v")
+	sum := s.digest(v.ImageSpec.At(""))
+	release := rbd.HoldOpen(t, stranger(t), v.ImageSpec)
+	rbd.LeaveAsked(t, s.images, v.ImageSpec, rbd.Deed{Op: "snap rollback", Snap: "snap", Size: 16 << 20}, "127.0.0.1:0/32")
+	s.must(s.images.SettleImage(t.Context(), v.ImageSpec))
+	release()
+	rbd.LeaveDeed(t, s.images, v.ImageSpec, rbd.Deed{Op: "snap rollback", Snap: "gone", Size: 16 << 20}, "127.0.0.1:0/32")
+	s.must(s.images.SettleImage(t.Context(), v.ImageSpec))
+	if s.digest(v.ImageSpec.At("")) != sum || rbd.HasIntent(t, s.images, v.ImageSpec) {
+		t.Error("it is changed, or has an intent left")
+	}
+}
+
+// TestRevertSaysThatItHasBegun before it changes anything.
+func TestRevertSaysThatItHasBegun(t *testing.T) {
+	s := newSpace(t)
+	v := s.slowOf("v", 1<<20)
+	_, err := s.images.EnsureSnapshot(t.Context(), v.At("s"), rbd.SnapOptions{})
+	s.must(err)
+	_, err = s.images.Write(t.Context(), v, rbd.Source{Reader: noise(1 << 20)}, nil)
+	s.must(err)
+	ended := make(chan error, 1)
+	go func() { ended <- s.images.Revert(t.Context(), v.At("s"), nil) }()
+	for !rbd.Begun(t, s.images, v) {
+		if len(ended) > 0 {
+			t.Fatalf("it ended with %v, and was never seen to begin", <-ended)
+		}
+	}
+	s.must(<-ended)
+	if rbd.HasIntent(t, s.images, v) {
+		t.Error("an intent is left")
+	}
 }
 
 // TestDeleteWaitsForALivingOwner as long as its context lasts.
