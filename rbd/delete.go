@@ -197,14 +197,14 @@ func (s *scope) finishMove(ioctx *ioContext, spec ImageSpec, delay time.Duration
 			if err == nil {
 				err = s.finishMoving(ioctx, entry)
 			}
-			if err != nil {
+			if err != nil && !errors.Is(err, errWaiting) { // that one comes back by another name
 				return false, err
 			}
 		}
 		return false, nil
 	}
 	entry, there, err := s.trashEntry(ioctx, id)
-	if err != nil || !there || entry.state != trashMoving {
+	if err != nil || !there || entry.state != trashMoving && entry.state != trashRestoring {
 		return false, err
 	}
 	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
@@ -229,6 +229,9 @@ func (s *scope) finishMove(ioctx *ioContext, spec ImageSpec, delay time.Duration
 // afterwards, or has one of a move that was cut short, perhaps long ago.
 func (s *scope) moveByLibrbd(ioctx *ioContext, spec ImageSpec, marks register, m mark) error {
 	delay := m.Until.Sub(m.Deleted)
+	if err := s.finishRestoring(ioctx, spec, m.ID); err != nil {
+		return err
+	}
 	if err := s.fit(ioctx, marks, &m); err != nil {
 		return err
 	}
@@ -236,6 +239,17 @@ func (s *scope) moveByLibrbd(ioctx *ioContext, spec ImageSpec, marks register, m
 		return err
 	}
 	return s.fit(ioctx, marks, &m)
+}
+
+// finishRestoring carries to its end a restoration of an image that was cut short, and
+// that has given it its name: librbd moves no image whose entry is in that state.
+func (s *scope) finishRestoring(ioctx *ioContext, spec ImageSpec, id string) error {
+	entry, there, err := s.trashEntry(ioctx, id)
+	if err != nil || !there || entry.state != trashRestoring {
+		return err
+	}
+	err = run(s, "rbd_trash_restore", func() error { return librbd.TrashRestore(ioctx, id, spec.Image) })
+	return ignore(err, syscall.ENOENT) // whoever had begun it was quicker
 }
 
 // trashMove moves an image to the trash. The first move of a pool makes an object,

@@ -252,6 +252,38 @@ func HalfMove(t *testing.T, m *Images, spec ImageSpec, ago time.Duration, listed
 	}
 }
 
+// HalfRestore leaves an image of the trash as librbd does that is killed while it restores
+// it: with its entry only, or with its id under that name, or listed there, too.
+func HalfRestore(t *testing.T, m *Images, to ImageSpec, id string, named, listed bool) {
+	t.Helper()
+	err := m.do(t.Context(), "half restore", to.String(), func(s *scope) error {
+		ioctx, err := s.poolOf(to)
+		if err != nil {
+			return err
+		}
+		var in encoder
+		in.string(id)
+		in.byte(trashRestoring)
+		in.byte(trashNormal)
+		if err := s.class(ioctx, "rbd_trash", "trash_state_set", in.Bytes()); err != nil || !named {
+			return err
+		}
+		in.Reset()
+		in.string(id)
+		fresh := func(w *rados.WriteOp) { w.Create(rados.CreateExclusive) }
+		if err := s.classOn(ioctx, "rbd_id."+to.Image, "set_id", in.Bytes(), fresh); err != nil || !listed {
+			return err
+		}
+		in.Reset()
+		in.string(to.Image)
+		in.string(id)
+		return s.class(ioctx, "rbd_directory", "dir_add_image", in.Bytes())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // HalfRemove leaves an image as librbd does that is killed while it removes it: in the
 // trash, by the removal.
 func HalfRemove(t *testing.T, m *Images, spec ImageSpec) {

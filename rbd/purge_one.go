@@ -40,8 +40,8 @@ func (s *scope) purge(ctx context.Context, ioctx *ioContext, pool string, m *mar
 	if noted, err := marks.get(m.key(), &now); err != nil || !noted || !now.Deleted.Equal(m.Deleted) || !now.Until.Equal(m.Until) {
 		return stays, err // deleted again since it was looked at: not due
 	}
-	if err := s.finishMoving(ioctx, entry); err != nil {
-		return stays, err
+	if err := s.finishMoving(ioctx, entry); err != nil || entry.state == trashRestoring {
+		return stays, cmp.Or(err, errWaiting) // whoever restores it may be at it: the next purge removes it
 	}
 	snaps, err := s.purgeable(ioctx, m.ID)
 	if err != nil {
@@ -237,30 +237,36 @@ func (s *scope) trashRemove(ioctx *ioContext, id string) error {
 	return ignore(err, syscall.ENOENT)
 }
 
-// finishMoving makes an entry whose move was cut short, and whose name is gone, one
-// that can be removed. One that still has its name is left to whoever deletes that:
-// errWaiting.
+// finishMoving makes an entry whose move was cut short, or whose restoration was, and
+// which has no name, one that can be removed. One that has its name, still or again, is
+// left to whoever deletes that, or restores it once more: errWaiting.
 func (s *scope) finishMoving(ioctx *ioContext, entry trashEntry) error {
-	if entry.state != trashMoving {
+	if entry.state != trashMoving && entry.state != trashRestoring {
 		return nil
 	}
 	name, err := s.listedAs(ioctx, entry.Id)
 	if err != nil {
 		return err
 	}
-	if name != "" {
+	id := ""
+	if entry.state == trashRestoring { // gets its id before it is listed
+		if id, err = s.idOf(ioctx, entry.Name); err != nil {
+			return err
+		}
+	}
+	if name != "" || id == entry.Id {
 		return errWaiting
 	}
-	return s.endMoving(ioctx, entry.Id)
+	return s.endMoving(ioctx, entry.Id, entry.state)
 }
 
-// endMoving makes an entry that was being moved one that lies in the trash. One that
-// lies there, or is gone, is success.
-func (s *scope) endMoving(ioctx *ioContext, id string) error {
+// endMoving makes an entry in the state from one that lies in the trash. One that lies
+// there, or is gone, is success.
+func (s *scope) endMoving(ioctx *ioContext, id string, from byte) error {
 	var in encoder
 	in.string(id)
 	in.byte(trashNormal)
-	in.byte(trashMoving) // only from this one
+	in.byte(from) // only from this one
 	err := s.class(ioctx, "rbd_trash", "trash_state_set", in.Bytes())
 	return ignore(err, syscall.ESTALE, syscall.ENOENT)
 }

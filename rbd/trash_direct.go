@@ -48,7 +48,7 @@ func (s *scope) moveUnopened(ioctx *ioContext, img *openImage, m mark) error {
 	if err = ignore(err, syscall.ENOENT); err != nil {
 		return err
 	}
-	return s.endMoving(ioctx, m.ID)
+	return s.endMoving(ioctx, m.ID, trashMoving)
 }
 
 // movesPlainly is nil for an image that moveUnopened can move, and else errUnusual.

@@ -20,9 +20,10 @@ const (
 	trashByUser    = 0
 	trashByRemoval = 3
 
-	trashNormal   = 0
-	trashMoving   = 1
-	trashRemoving = 2
+	trashNormal    = 0
+	trashMoving    = 1
+	trashRemoving  = 2
+	trashRestoring = 3
 )
 
 // trashEntry reads one entry of the trash, in whatever state it is.
