@@ -57,6 +57,35 @@ func TestFullPoolSaysSo(t *testing.T) {
 	}
 }
 
+// TestPurgeOfAFullPool: what can't be brought back for want of space does not keep the
+// purge from making some.
+func TestPurgeOfAFullPool(t *testing.T) {
+	s := inPool(t)
+	v, w := s.golden("v"), s.golden("w")
+	sum, id := s.digest(v), s.stat(v.ImageSpec).ID
+	s.must(s.images.Delete(t.Context(), v.ImageSpec, rbd.DeleteOptions{}))
+	time.Sleep(1100 * time.Millisecond) // the oldest is purged first, to the second
+	s.must(s.images.Delete(t.Context(), w.ImageSpec, rbd.DeleteOptions{}))
+	rbd.LeaveDeed(t, s.images, rbd.Entry(s.pool, "", id), rbd.Deed{Op: "undelete", Other: "back"}, "127.0.0.1:0/9")
+
+	labtest.Ceph(t, "osd", "pool", "set-quota", s.pool, "max_bytes", "4194304")
+	waitForFull(t, s.pool, true)
+	p, err := s.images.Purge(t.Context(), s.pool, rbd.PurgeOptions{})
+	if !errors.Is(err, rbd.ErrUnavailable) || !strings.Contains(err.Error(), "quota") || len(p.Removed) != 1 || p.Waiting != 1 {
+		t.Errorf("Purge of a full pool = %+v, %v, want one removed, and the quota told of", p, err)
+	}
+
+	labtest.Ceph(t, "osd", "pool", "set-quota", s.pool, "max_bytes", "0")
+	waitForFull(t, s.pool, false)
+	s.purge(rbd.PurgeOptions{})
+	if s.digest(s.image("back").At("snap")) != sum {
+		t.Error("what was brought back is not as it was")
+	}
+	s.delete("back")
+	s.purge(rbd.PurgeOptions{})
+	s.isEmpty()
+}
+
 // waitForFull waits until the monitors have noticed what a quota means.
 func waitForFull(t *testing.T, pool string, full bool) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -27,8 +28,8 @@ type Purged struct {
 //
 // What somebody else moved to the trash is never touched. Any number of processes
 // may purge the same pool at once, and each may be killed: the next one goes on.
-// What one image fails with does not keep the others from being removed; an answer
-// that the cluster does not give does.
+// What one image fails with, a pool at its quota included, does not keep the others
+// from being removed; an answer that the cluster does not give does.
 //
 // Similar To: rbd snap purge; rbd trash rm --force <pool>/<id>
 func (m *Images) Purge(ctx context.Context, pool string, o PurgeOptions) (Purged, error) {
@@ -90,11 +91,20 @@ func (p *purging) run() error {
 		case err != nil:
 			errs = append(errs, err)
 		}
-		if p.ctx.Err() != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) {
+		if p.ends(err) {
 			return errors.Join(errs...)
 		}
 	}
 	return errors.Join(append(errs, p.sweepNotes())...)
+}
+
+// ends tells whether the others would fail with err, too. One that needs space, as what
+// somebody had begun to bring back does, waits for the others to make it.
+func (p *purging) ends(err error) bool {
+	if p.ctx.Err() != nil || errors.Is(err, errShutOut) || errors.Is(err, errNoAnswer) || errors.Is(err, ErrOutcomeUnknown) {
+		return true
+	}
+	return errors.Is(err, ErrUnavailable) && !isErrno(err, syscall.EDQUOT, syscall.ENOSPC)
 }
 
 // one removes one image, and looks after what it was cloned from.

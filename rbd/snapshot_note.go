@@ -70,7 +70,7 @@ func (p *purging) sweepNotes() error {
 	var errs []error
 	for _, n := range notes {
 		err := p.dropIfChildless(p.pool, n)
-		if errs = append(errs, err); errors.Is(err, ErrUnavailable) || p.ctx.Err() != nil {
+		if errs = append(errs, err); p.ends(err) {
 			break
 		}
 	}
