@@ -54,6 +54,9 @@ func (s *scope) flattenJob(ctx context.Context, j Job, progress Progress) (*Pare
 	if err = errors.Join(err, look.close()); err != nil || parent == nil {
 		return nil, err
 	}
+	if err := s.noteParent(parent); err != nil {
+		return nil, err
+	}
 	img, err := s.imageByID(ioctx, id)
 	if err != nil {
 		return nil, err

@@ -115,25 +115,21 @@ func (p *purging) one(m mark) error {
 	if err != nil || became == stays {
 		return err
 	}
-	if err := p.images.forget(p.ctx, p.pool, trashRegister, m.key(), m); err != nil {
-		return err
-	}
-	delete(p.left, m.key())
 	if became == removed {
 		p.removed = append(p.removed, m.ID)
 		if p.listing != nil {
 			p.listing.done.Add(1)
 		}
 	}
-	if m.Parent == nil {
-		return nil
+	if m.Parent != nil { // before the mark is forgotten: nothing else need lead to that snapshot
+		p.again(m.Parent)
+		n := note{Namespace: m.Parent.Namespace, ImageID: m.Parent.ImageID, snapID: m.Parent.SnapID, child: m.Name}
+		if err := p.tryDrop(m.Parent.Pool, n); err != nil {
+			return err
+		}
 	}
-	n := note{Namespace: m.Parent.Namespace, ImageID: m.Parent.ImageID, snapID: m.Parent.SnapID, child: m.Name}
-	if err := p.dropIfChildless(m.Parent.Pool, n); err != nil {
-		return err
-	}
-	p.again(m.Parent)
-	return nil
+	delete(p.left, m.key())
+	return p.images.forget(p.ctx, p.pool, trashRegister, m.key(), m)
 }
 
 // again puts what waited for its last clone back in front.

@@ -58,6 +58,25 @@ func (s *scope) noteSnapshot(img *openImage, spec SnapSpec, wait time.Duration) 
 	return notes.put(n.key(), n)
 }
 
+// noteParent notes the snapshot that a clone is about to be cut from, if it is to go with
+// its last clone and is not noted: afterwards nothing of the clone leads to it.
+func (s *scope) noteParent(p *Parent) error {
+	if !passing(p.Snap) {
+		return nil
+	}
+	notes, err := s.register(p.Pool, snapsRegister)
+	if err != nil {
+		return err
+	}
+	n := note{Namespace: p.Namespace, ImageID: p.ImageID, Snap: p.Snap, Since: time.Now().UTC()}
+	var old note
+	there, err := notes.get(n.key(), &old)
+	if err == nil && !there {
+		err = notes.put(n.key(), n)
+	}
+	return ignore(err, syscall.EPERM, syscall.EACCES) // somebody else's pool
+}
+
 // sweepNotes removes the noted snapshots of the pool that have no clones any more:
 // those whose last clone was flattened, or removed by somebody else.
 func (p *purging) sweepNotes() error {
@@ -131,6 +150,16 @@ func (m *Images) DropUnused(ctx context.Context, spec SnapSpec, clone string) er
 // dropIfChildless removes a snapshot that is to go with its last clone, if that is
 // gone. An image that another operation is at is left for the next time.
 func (p *purging) dropIfChildless(pool string, n note) error {
+	err := p.tryDrop(pool, n)
+	var held *heldError
+	if errors.As(err, &held) {
+		return nil
+	}
+	return err
+}
+
+// tryDrop is dropIfChildless where a *heldError tells of another operation at the image.
+func (p *purging) tryDrop(pool string, n note) error {
 	entry := n // as it is in the register, if it is
 	holder, err := callRead(p.ctx, p.images.cluster, opUnsnap, pool+"/"+n.key(), func(s *scope) (ImageSpec, error) {
 		return s.mayDrop(pool, n)
@@ -145,7 +174,10 @@ func (p *purging) dropIfChildless(pool string, n note) error {
 		return struct{}{}, s.dropNoted(ioctx, pool, n)
 	})
 	var held *heldError
-	if errors.As(err, &held) || errors.Is(err, ErrDenied) || errors.Is(err, ErrInUse) || errors.Is(err, ErrNotFound) {
+	if errors.As(err, &held) {
+		return err
+	}
+	if errors.Is(err, ErrDenied) || errors.Is(err, ErrInUse) || errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil || entry.Snap == "" {
@@ -184,26 +216,27 @@ func (s *scope) mayDrop(pool string, n note) (ImageSpec, error) {
 	if err != nil {
 		return ImageSpec{}, err
 	}
-	if !there {
-		if n.Snap == "" {
-			return ImageSpec{}, nil
-		}
+	if !there && n.Snap != "" {
 		return holder, nil
 	}
-	if !passing(snap.Name) {
-		return ImageSpec{}, nil
+	if !there {
+		there, err = img.unsnapping(n.snapID)
+		snap.ID = n.snapID
+	} else {
+		there = passing(snap.Name)
 	}
-	clones, err := s.hasClones(ioctx, n.ImageID, snap)
-	if err == nil && !clones {
-		clones, err = s.flattening(n.ImageID)
-	}
-	if err != nil || clones {
+	if err != nil || !there {
 		return ImageSpec{}, err
 	}
-	if name != "" {
-		if wanted, err := s.stillWanted(ioctx, img, n, holder, snap); err != nil || wanted {
-			return ImageSpec{}, err
-		}
+	needed, err := s.hasClones(ioctx, n.ImageID, snap)
+	if err == nil && !needed {
+		needed, err = s.flattening(n.ImageID)
+	}
+	if err == nil && !needed && name != "" && snap.Name != "" {
+		needed, err = s.stillWanted(ioctx, img, n, holder, snap)
+	}
+	if err != nil || needed {
+		return ImageSpec{}, err
 	}
 	return holder, nil
 }

@@ -2,6 +2,7 @@ package rbd
 
 import (
 	"errors"
+	"slices"
 	"syscall"
 
 	librbd "github.com/ceph/go-ceph/rbd"
@@ -44,6 +45,12 @@ func (s *scope) endUnsnaps(ioctx *ioContext, img *openImage) error {
 		return nil
 	}
 	return rw.close() // whoever goes on with the image reads its header anew
+}
+
+// unsnapping tells whether somebody began to remove the snapshot id, and it is still there.
+func (o *openImage) unsnapping(id uint64) (bool, error) {
+	begun, err := o.snapshotsOf(librbd.SnapNamespaceTypeTrash)
+	return slices.ContainsFunc(begun, func(snap librbd.SnapInfo) bool { return snap.Id == id }), err
 }
 
 // endUnsnapsByID is endUnsnaps for an image that lies in the trash; gone is success.
