@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -201,6 +202,9 @@ type contentWriter struct {
 
 var errReceiver = fault.Newf(fault.ErrUnavailable, "the receiver of the content took nothing for %s, and there is more to come: ask for it again", stallTime)
 
+// errLeft is no fault of ours: Cinder reads the beginning of a volume, say, and no more.
+var errLeft = fault.New(fault.ErrUnavailable, "the receiver of the content went away before it had all")
+
 func (c *contentWriter) begun() bool { return c.sent.Load() > 0 }
 
 func (c *contentWriter) Write(p []byte) (int, error) {
@@ -224,6 +228,9 @@ func (c *contentWriter) Write(p []byte) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(deadline) { // else it was interrupted
 		c.stalled.Store(true)
 		err = errReceiver
+	}
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		err = errLeft
 	}
 	return n, err
 }

@@ -119,6 +119,9 @@ func TestDownloadCutOff(t *testing.T) {
 	r.eventually("the image is let go", func() bool {
 		return r.do(http.MethodDelete, path, nil).status == http.StatusNoContent
 	})
+	if log := r.log.String(); strings.Contains(log, `"level":"ERROR"`) {
+		t.Errorf("that is called an error of the sidecar: %s", log)
+	}
 }
 
 // TestStall: content that does not move is the fault of who does not move it, whether that
