@@ -131,6 +131,28 @@ func Waits(t *testing.T, m *Images, spec SnapSpec, age time.Duration) bool {
 	return n.waits(age)
 }
 
+// SetWait changes how long a noted snapshot waits for its clone.
+func SetWait(t *testing.T, m *Images, spec SnapSpec, wait time.Duration) {
+	t.Helper()
+	info, err := m.Stat(t.Context(), spec.ImageSpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := note{Namespace: spec.Namespace, ImageID: info.ID, Snap: spec.Snap}
+	if err := m.do(t.Context(), "change a note", spec.String(), func(s *scope) error {
+		notes, err := s.register(spec.Pool, snapsRegister)
+		if err == nil {
+			_, err = notes.get(n.key(), &n)
+		}
+		if n.Wait = wait; err == nil {
+			err = notes.put(n.key(), n)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // ForgetClone takes a clone out of its parent's list, as librbd does that is killed at the
 // end of a flatten.
 func ForgetClone(t *testing.T, m *Images, parent SnapSpec, clone ImageSpec, format CloneFormat) {

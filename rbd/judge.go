@@ -15,7 +15,7 @@ type judging struct {
 	v     *survey
 	busy  map[string]bool // keys of images that a living operation is at
 	dead  map[string]bool // keys of images whose operation nobody carries on
-	notes map[string]bool
+	notes map[string]note // by key
 	found []Finding
 
 	images []listed // that are whole by their names
@@ -126,9 +126,9 @@ func (j *judging) judgeNotes() error {
 	if err != nil {
 		return err
 	}
-	j.notes = map[string]bool{}
+	j.notes = map[string]note{}
 	for _, n := range notes {
-		j.notes[n.key()] = true
+		j.notes[n.key()] = n
 		if c := j.v.corners[n.Namespace]; c == nil || !c.has(n.ImageID) {
 			j.report(Finding{Object: n.key(), Class: ClassStaleNote, Detail: "we note this snapshot, and its image is not there", Repairable: true})
 		}
@@ -244,7 +244,7 @@ func (j *judging) judgeNames(namespace string, c *corner) error {
 }
 
 // judgeImage opens one image: its parents must be there, and its snapshots wanted.
-func (s *scope) judgeImage(l listed, noted map[string]bool) ([]Finding, error) {
+func (s *scope) judgeImage(l listed, notes map[string]note) ([]Finding, error) {
 	ioctx, err := s.poolOf(l.ImageSpec)
 	if err != nil {
 		return nil, err
@@ -269,7 +269,10 @@ func (s *scope) judgeImage(l listed, noted map[string]bool) ([]Finding, error) {
 			continue
 		}
 		n := note{Namespace: l.Namespace, ImageID: l.id, Snap: snap.Name}
-		ours := noted[n.key()] || strings.HasPrefix(snap.Name, deletedSnap)
+		known, noted := notes[n.key()]
+		if noted {
+			n = known // which tells how long it waits for its clone
+		}
 		holder, err := s.mayDrop(l.Pool, n)
 		if err != nil {
 			return nil, err
@@ -277,7 +280,7 @@ func (s *scope) judgeImage(l listed, noted map[string]bool) ([]Finding, error) {
 		if holder.Image != "" {
 			found = append(found, Finding{
 				Pool: l.Pool, Object: l.At(snap.Name).String(), Class: ClassOrphanSnap, Image: l.Image,
-				Detail: "it has no clones any more", Repairable: ours,
+				Detail: "it has no clones any more", Repairable: noted || strings.HasPrefix(snap.Name, deletedSnap),
 			})
 		}
 	}

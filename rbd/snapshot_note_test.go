@@ -32,4 +32,14 @@ func TestWaitForAClone(t *testing.T) {
 			t.Errorf("%s, %s old, waits: %t", tt.spec, tt.age, got)
 		}
 	}
+	// Fsck goes by that, too.
+	for _, tt := range []struct {
+		wait  time.Duration
+		finds int
+	}{{time.Hour, 0}, {time.Nanosecond, 1}} {
+		rbd.SetWait(t, s.images, one, tt.wait)
+		if found, err := s.images.Fsck(t.Context(), []string{s.pool}, false); err != nil || len(found) != tt.finds {
+			t.Errorf("beside a snapshot that waits for %s, Fsck = %+v, %v", tt.wait, found, err)
+		}
+	}
 }
