@@ -55,10 +55,13 @@ func (e *encoder) uint32(v uint32) { e.Write(binary.LittleEndian.AppendUint32(ni
 func (e *encoder) string(v string) { e.uint32(uint32(len(v))); e.WriteString(v) }
 
 // encoded is a struct of version 1 that fill writes.
-func encoded(fill func(*encoder)) []byte {
+func encoded(fill func(*encoder)) []byte { return encodedAs(1, fill) }
+
+// encodedAs is a struct of that version, which those who know version 1 can read.
+func encodedAs(version byte, fill func(*encoder)) []byte {
 	var body, whole encoder
 	fill(&body)
-	whole.byte(1) // version
+	whole.byte(version)
 	whole.byte(1) // oldest version that can read it
 	whole.uint32(uint32(body.Len()))
 	whole.Write(body.Bytes())

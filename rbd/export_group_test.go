@@ -155,33 +155,29 @@ func SetWait(t *testing.T, m *Images, spec SnapSpec, wait time.Duration) {
 
 // ForgetClone takes a clone out of its parent's list, as librbd does that is killed at the
 // end of a flatten.
-func ForgetClone(t *testing.T, m *Images, parent SnapSpec, clone ImageSpec, format CloneFormat) {
+func ForgetClone(t *testing.T, m *Images, clone ImageSpec, format CloneFormat) {
 	t.Helper()
-	of, err := m.Stat(t.Context(), parent.ImageSpec)
-	if err != nil {
-		t.Fatal(err)
-	}
 	child, err := m.Stat(t.Context(), clone)
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap, _ := of.Snapshot(parent.Snap)
+	snap := binary.LittleEndian.AppendUint64(nil, child.Parent.SnapID)
 	err = m.do(t.Context(), "forget a clone", clone.String(), func(s *scope) error {
 		in, err := s.poolOf(clone)
 		if err != nil {
 			return err
 		}
-		from, err := s.poolOf(parent.ImageSpec)
+		from, err := s.poolOf(child.Parent.ImageSpec)
 		if err != nil {
 			return err
 		}
 		if format == CloneV2 {
-			return s.class(from, "rbd_header."+of.ID, "child_detach", append(binary.LittleEndian.AppendUint64(nil, snap.ID), childSpec(in, clone.Namespace, child.ID)...))
+			return s.class(from, "rbd_header."+child.Parent.ImageID, "child_detach", append(snap, childSpec(in, clone.Namespace, child.ID)...))
 		}
 		var entry encoder
-		entry.Write(binary.LittleEndian.AppendUint64(nil, uint64(from.GetPoolID())))
-		entry.string(of.ID)
-		entry.Write(binary.LittleEndian.AppendUint64(nil, snap.ID))
+		entry.Write(binary.LittleEndian.AppendUint64(nil, child.Parent.PoolID))
+		entry.string(child.Parent.ImageID)
+		entry.Write(snap)
 		entry.string(child.ID)
 		return s.class(in, "rbd_children", "remove_child", entry.Bytes())
 	})

@@ -113,7 +113,7 @@ func Begun(t *testing.T, m *Images, spec ImageSpec) bool {
 }
 
 // HasIntent tells whether an operation on spec is unfinished.
-func HasIntent(t *testing.T, m *Images, spec ImageSpec) bool {
+func HasIntent(t testing.TB, m *Images, spec ImageSpec) bool {
 	t.Helper()
 	r, err := call(t.Context(), m.cluster, "look", spec.String(), func(s *scope) (*record, error) { return s.intentOf(spec) })
 	if err != nil {
@@ -313,7 +313,7 @@ func HalfRemove(t *testing.T, m *Images, spec ImageSpec) {
 
 // HalfUnsnap leaves a snapshot as librbd does that is killed while it removes it: in the
 // trash of the image's snapshots, and given back to the monitors.
-func HalfUnsnap(t *testing.T, m *Images, spec SnapSpec) {
+func HalfUnsnap(t testing.TB, m *Images, spec SnapSpec) {
 	t.Helper()
 	info, err := m.Stat(t.Context(), spec.ImageSpec)
 	if err != nil {

@@ -56,7 +56,7 @@ func service(t *testing.T) *rbd.Cluster {
 }
 
 // eventually fails the test unless holds comes true within limit.
-func eventually(t *testing.T, limit time.Duration, holds func() bool) {
+func eventually(t testing.TB, limit time.Duration, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(limit); !holds(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {

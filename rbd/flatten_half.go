@@ -126,14 +126,9 @@ func (s *scope) ofFormat2(ioctx *ioContext, id string) (bool, error) {
 // childSpec names a clone to the class "rbd".
 // See: ceph src/cls/rbd/cls_rbd_types.cc, ChildImageSpec::encode.
 func childSpec(ioctx *ioContext, namespace, id string) []byte {
-	var spec encoder
-	spec.Write(binary.LittleEndian.AppendUint64(nil, uint64(ioctx.GetPoolID())))
-	spec.string(id)
-	spec.string(namespace)
-	var out encoder
-	out.byte(2) // version
-	out.byte(1) // oldest version that can read it
-	out.uint32(uint32(spec.Len()))
-	out.Write(spec.Bytes())
-	return out.Bytes()
+	return encodedAs(2, func(e *encoder) {
+		e.Write(binary.LittleEndian.AppendUint64(nil, uint64(ioctx.GetPoolID())))
+		e.string(id)
+		e.string(namespace)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"rbdctl/internal/lab/labtest"
 	"rbdctl/rbd"
 )
 
@@ -13,9 +14,10 @@ func TestHalfFlattened(t *testing.T) {
 	for _, tt := range []struct {
 		format rbd.CloneFormat
 		pools  int
-	}{{rbd.CloneV1, 1}, {rbd.CloneV2, 1}, {rbd.CloneV2, 2}} {
-		t.Run(fmt.Sprintf("format %d, pools %d", tt.format, tt.pools), func(t *testing.T) {
-			s, of := halfFlattened(t, tt.format, tt.pools == 1)
+		away   remover
+	}{{rbd.CloneV1, 1, byUs}, {rbd.CloneV2, 1, byUs}, {rbd.CloneV2, 2, byUs}, {rbd.CloneV2, 1, byRBD}} {
+		t.Run(fmt.Sprintf("format %d, pools %d, removed %d", tt.format, tt.pools, tt.away), func(t *testing.T) {
+			s, of := halfFlattened(t, tt.format, tt.pools == 1, tt.away)
 			stop := s.work(s.images)
 			s.until(s.jobID(), in(rbd.JobDone))
 			stop()
@@ -27,7 +29,7 @@ func TestHalfFlattened(t *testing.T) {
 // TestHalfFlattenedAndCancelled: the clone is put back into the list, and its parent stays.
 func TestHalfFlattenedAndCancelled(t *testing.T) {
 	for _, format := range []rbd.CloneFormat{rbd.CloneV1, rbd.CloneV2} {
-		s, of := halfFlattened(t, format, true)
+		s, of := halfFlattened(t, format, true, byUs)
 		s.must(s.images.CancelJob(t.Context(), s.pool, s.jobID()))
 		of.needed()
 		s.must(s.images.Delete(t.Context(), s.image("clone"), rbd.DeleteOptions{}))
@@ -35,6 +37,14 @@ func TestHalfFlattenedAndCancelled(t *testing.T) {
 		s.losesData()
 	}
 }
+
+// remover is who removed the snapshot that a clone was made of.
+type remover int
+
+const (
+	byUs  remover = iota
+	byRBD         // the tool, which moves it to the trash of the snapshots when it has clones of format 2
+)
 
 // half is what a half flattened clone was made of, and how that reads.
 type half struct {
@@ -45,7 +55,7 @@ type half struct {
 
 // halfFlattened makes a clone whose flatten was cut short at its end, and deletes what it was
 // made of.
-func halfFlattened(t *testing.T, format rbd.CloneFormat, onePool bool) (space, half) {
+func halfFlattened(t *testing.T, format rbd.CloneFormat, onePool bool, away remover) (space, half) {
 	t.Helper()
 	s := inPool(t)
 	of := half{space: s, clone: s}
@@ -58,8 +68,14 @@ func halfFlattened(t *testing.T, format rbd.CloneFormat, onePool bool) (space, h
 	s.must(err)
 	_, err = s.images.StartFlatten(t.Context(), s.image("clone"))
 	s.must(err)
-	rbd.ForgetClone(t, s.images, at, s.image("clone"), format)
-	s.must(s.images.DeleteSnapshot(t.Context(), at))
+	if away == byRBD {
+		s.must(s.images.Unprotect(t.Context(), at))
+		labtest.RBD(t, "snap", "rm", "--no-progress", at.String())
+	}
+	rbd.ForgetClone(t, s.images, s.image("clone"), format)
+	if away == byUs {
+		s.must(s.images.DeleteSnapshot(t.Context(), at))
+	}
 	of.delete("golden")
 	of.needed()
 	return s, of

@@ -126,9 +126,13 @@ func (s *scope) purgeable(ioctx *ioContext, id string) (needless, error) {
 	if n.parts, err = img.snapshotsOf(librbd.SnapNamespaceTypeGroup); err != nil {
 		return n, err
 	}
+	removing, err := img.snapshotsOf(librbd.SnapNamespaceTypeTrash)
+	if err != nil {
+		return n, err
+	}
 	children, err := img.children()
 	needed := len(children) > 0
-	if err == nil && !needed && len(n.snaps)+len(n.parts) > 0 {
+	if err == nil && !needed && len(n.snaps)+len(n.parts)+len(removing) > 0 {
 		needed, err = s.flattening(id)
 	}
 	if err == nil && needed {

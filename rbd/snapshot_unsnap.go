@@ -17,8 +17,9 @@ import (
 // and then removes the data with the ids that it read before. So they are ended first, here.
 
 // endUnsnaps ends the removals of an image's snapshots that were cut short. A snapshot that
-// somebody removed while it has clones of format 2 is left: it goes with them. Call it
-// when this process holds the image's intent.
+// somebody removed while it has clones of format 2 is left: it goes with them; and so are all
+// while a clone of the image is being flattened. Call it when this process holds the image's
+// intent.
 func (s *scope) endUnsnaps(ioctx *ioContext, img *openImage) error {
 	begun, err := img.snapshotsOf(librbd.SnapNamespaceTypeTrash)
 	if err != nil || len(begun) == 0 {
@@ -26,6 +27,9 @@ func (s *scope) endUnsnaps(ioctx *ioContext, img *openImage) error {
 	}
 	id, err := native(s, "rbd_get_id", img.GetId)
 	if err != nil {
+		return err
+	}
+	if needed, err := s.flattening(id); err != nil || needed {
 		return err
 	}
 	var rw *openImage

@@ -48,7 +48,7 @@ func TestHalfRemovedSnapshot(t *testing.T) {
 // losesData waits until the OSDs have dropped what snapshots held.
 func (s space) losesData() {
 	s.Helper()
-	eventually(s.TB.(*testing.T), time.Minute, func() bool {
+	eventually(s.TB, time.Minute, func() bool {
 		return !strings.Contains(string(labtest.Tool(s.TB, "rados", "-p", s.pool, "ls")), "rbd_data")
 	})
 }
@@ -56,8 +56,8 @@ func (s space) losesData() {
 // halfUnsnap leaves a half removed snapshot, and waits until the OSDs have done with it.
 func (s space) halfUnsnap(at rbd.SnapSpec) {
 	s.Helper()
-	rbd.HalfUnsnap(s.TB.(*testing.T), s.images, at)
-	eventually(s.TB.(*testing.T), 3*time.Minute, func() bool {
+	rbd.HalfUnsnap(s.TB, s.images, at)
+	eventually(s.TB, 3*time.Minute, func() bool {
 		var dump struct {
 			Pools []struct {
 				ID   int    `json:"pool"`

@@ -191,7 +191,7 @@ func (s space) reverted(spec rbd.ImageSpec, want string) {
 	if size := s.stat(spec).Size; size != 16<<20 || s.digest(spec.At("")) != want {
 		s.Errorf("%s has %d bytes, or other than the snapshot's and zeroes", spec, size)
 	}
-	if rbd.HasIntent(s.TB.(*testing.T), s.images, spec) {
+	if rbd.HasIntent(s.TB, s.images, spec) {
 		s.Errorf("%s has an intent left", spec)
 	}
 }

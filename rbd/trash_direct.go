@@ -73,18 +73,15 @@ func (s *scope) movesPlainly(ioctx *ioContext, img *openImage) error {
 // trashAdd is the input of the method trash_add, for an entry with that source and state.
 // See: ceph src/cls/rbd/cls_rbd_types.cc, TrashImageSpec::encode.
 func trashAdd(m mark, source, state byte) []byte {
-	var spec encoder
-	spec.byte(source)
-	spec.string(m.Name)
-	spec.time(m.Deleted)
-	spec.time(m.Until)
-	spec.byte(state)
 	var in encoder
 	in.string(m.ID)
-	in.byte(2) // version
-	in.byte(1) // oldest version that can read it
-	in.uint32(uint32(spec.Len()))
-	in.Write(spec.Bytes())
+	in.Write(encodedAs(2, func(e *encoder) {
+		e.byte(source)
+		e.string(m.Name)
+		e.time(m.Deleted)
+		e.time(m.Until)
+		e.byte(state)
+	}))
 	return in.Bytes()
 }
 
