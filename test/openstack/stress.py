@@ -83,11 +83,14 @@ def crash(r: Resources):
 
 
 def ended(process):
+    """With all its threads: until the last of them has gone it has its sockets, though
+    the first, whose state this is, may be a zombie already."""
     try:
         with open("/proc/%d/stat" % process) as stat:
-            return stat.read().rpartition(") ")[2][0] in "ZX"
+            state, *others = stat.read().rpartition(") ")[2].split()
     except FileNotFoundError:
         return True
+    return state in "ZX" and int(others[16]) <= 1  # proc(5): state, num_threads
 
 
 def restart_sidecar():

@@ -18,13 +18,14 @@ bare() {
 bare_env=(PATH="$PATH" LANG=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1)
 
 # started prints the start time of a process, in clock ticks since boot. One that has
-# ended and waits to be noticed is none.
+# ended with all its threads and waits to be noticed is none; as long as one of them
+# is left, the process has its sockets. See proc(5): state, num_threads, starttime.
 started() {
 	local stat
 	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-	stat=${stat##*) }
-	[[ $stat != [ZX]* ]] || return 1
-	cut -d ' ' -f 20 <<<"$stat"
+	read -r -a stat <<<"${stat##*) }"
+	[[ ${stat[0]} != [ZX] ]] || ((stat[17] > 1)) || return 1
+	echo "${stat[19]}"
 }
 
 # running tells whether the process that was started as NAME still is.
