@@ -7,7 +7,6 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/ceph/go-ceph/rados"
 	librbd "github.com/ceph/go-ceph/rbd"
 )
 
@@ -84,15 +83,7 @@ func (s *scope) hasClones(ioctx *ioContext, id string, snap Snapshot) (bool, err
 // notesChildren runs a method of the class "rbd" that answers with a set of clones,
 // and tells whether there is one in it.
 func (s *scope) notesChildren(ioctx *ioContext, oid, method string, in []byte) (bool, error) {
-	set, err := native(s, "rbd."+method, func() ([]byte, error) {
-		r := rados.CreateReadOp()
-		defer r.Release()
-		answer := r.Exec("rbd", method, in)
-		if err := r.Operate(ioctx, oid, rados.OperationNoFlag); err != nil {
-			return nil, plain(err)
-		}
-		return answer.Bytes()
-	})
+	set, err := s.ask(ioctx, oid, method, in)
 	switch {
 	case isErrno(err, syscall.ENOENT, syscall.EOPNOTSUPP): // the second: of a very old OSD
 		return false, nil

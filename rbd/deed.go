@@ -55,7 +55,7 @@ type deed struct {
 	Size  uint64        `json:"size,omitempty"`  // bytes
 	Other string        `json:"other,omitempty"` // the image's other name; its group; of a migration its job, or where that is
 	Delay time.Duration `json:"delay,omitempty"`
-	Snaps []string      `json:"snaps,omitempty"` // image@snap, of a group's
+	Snaps []string      `json:"snaps,omitempty"` // image@snap, of a group's; image@, of one that is deleted
 }
 
 // equal tells whether d and other are the same.
@@ -78,6 +78,10 @@ func (d deed) harmless() bool {
 	}
 	return false
 }
+
+// ungroups tells whether d takes a group away of which its images have snapshots: cut short,
+// the group can be gone and they not.
+func (d deed) ungroups() bool { return d.Op == opGroupDelete && len(d.Snaps) > 0 }
 
 // subject is what an error of d on spec is about.
 func (d deed) subject(spec ImageSpec) string {
@@ -125,7 +129,8 @@ func (i *intent) end(err error) error {
 	err = errors.Join(err, i.s.closeImages())
 	var held *heldError                     // at the second name: nothing was changed yet
 	carryOn := i.record.Op == opGroupMember // until the group's comes to its end
-	if err == nil || (i.record.harmless() && !carryOn) || i.refused(err) || errors.As(err, &held) {
+	heldUp := errors.As(err, &held) && !i.record.ungroups()
+	if err == nil || (i.record.harmless() && !carryOn) || i.refused(err) || heldUp {
 		return errors.Join(err, i.finish())
 	}
 	return errors.Join(err, i.release(err))

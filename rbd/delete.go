@@ -98,7 +98,7 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 		return err
 	}
 	if err := img.idle(); err != nil {
-		return err
+		return errors.Join(err, s.giveBack(ioctx, s.groupLeft(spec), spec))
 	}
 	group, err := s.leaveAny(ioctx, img, spec)
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 		err = nil // what was done before is verified below
 	}
 	if isErrno(err, syscall.EBUSY, syscall.EPERM, syscall.EINVAL, syscall.EOPNOTSUPP) {
-		return errors.Join(err, marks.drop(m.key()), s.rejoin(ioctx, group, spec))
+		return errors.Join(err, marks.drop(m.key()), s.giveBack(ioctx, group, spec))
 	}
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 	}
 	err = s.bringBackIfOpened(ioctx, img, marks, m)
 	if errors.Is(err, ErrInUse) {
-		err = errors.Join(err, s.rejoin(ioctx, group, spec))
+		err = errors.Join(err, s.giveBack(ioctx, group, spec))
 	}
 	return err
 }
@@ -159,7 +159,7 @@ func (s *scope) deleteRemains(ioctx *ioContext, spec ImageSpec, delay time.Durat
 	if moved, err := s.finishMove(ioctx, spec, delay); err != nil || moved {
 		return err
 	}
-	err := s.mayRemoveUnopened(ioctx, spec, syscall.ENOENT)
+	err := s.mayRemoveUnopened(ioctx, spec, remains{}, syscall.ENOENT)
 	if err != nil {
 		return err
 	}

@@ -211,7 +211,7 @@ func (e *ensuring) accept(i *intent) (Ensured, error) {
 // clear removes what the dead owner of i left half made; errNotOurs when it was
 // complete, or nothing of its own.
 func (e *ensuring) clear(i *intent) error {
-	left := remains{owner: i.before.owner}
+	left := remains{owner: i.before.owner, op: i.before.op}
 	if i.before.op == opImport { // it has data, and can have a snapshot
 		left.made = i.before.made
 		complete, err := e.dropUnprotected(e.to, e.want.Image, left.made)

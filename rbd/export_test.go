@@ -320,15 +320,40 @@ func HalfUnsnap(t testing.TB, m *Images, spec SnapSpec) {
 		t.Fatal(err)
 	}
 	snap, _ := info.Snapshot(spec.Snap)
+	HalfUnsnapID(t, m, spec.ImageSpec, snap.ID)
+}
+
+// HalfUnsnapID is HalfUnsnap for a snapshot of whatever sort.
+func HalfUnsnapID(t testing.TB, m *Images, spec ImageSpec, snap uint64) {
+	t.Helper()
+	info, err := m.Stat(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
 	err = m.do(t.Context(), "half remove", spec.String(), func(s *scope) error {
-		ioctx, err := s.poolOf(spec.ImageSpec)
+		ioctx, err := s.poolOf(spec)
 		if err != nil {
 			return err
 		}
-		id := binary.LittleEndian.AppendUint64(nil, snap.ID)
+		id := binary.LittleEndian.AppendUint64(nil, snap)
 		return errors.Join(
 			s.class(ioctx, "rbd_header."+info.ID, "snapshot_trash_add", id),
-			s.dropSnapID(ioctx, snapID(snap.ID)))
+			s.dropSnapID(ioctx, snapID(snap)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// DropIntent removes the intent of spec, whoever holds it.
+func DropIntent(t *testing.T, m *Images, spec ImageSpec) {
+	t.Helper()
+	err := m.do(t.Context(), "drop intent", spec.String(), func(s *scope) error {
+		ioctx, err := s.pool(spec.Pool, intentNamespace)
+		if err != nil {
+			return err
+		}
+		return ioctx.Delete(intentObject(spec))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"syscall"
 
-	"github.com/ceph/go-ceph/rados"
 	librbd "github.com/ceph/go-ceph/rbd"
 )
 
@@ -111,15 +110,7 @@ func (s *scope) attachAgain(subject string) error {
 // See: ceph src/include/rbd/features.h, RBD_OPERATION_FEATURE_CLONE_CHILD.
 func (s *scope) ofFormat2(ioctx *ioContext, id string) (bool, error) {
 	const cloneChild = 2
-	bits, err := native(s, "rbd.op_features_get", func() ([]byte, error) {
-		r := rados.CreateReadOp()
-		defer r.Release()
-		answer := r.Exec("rbd", "op_features_get", nil)
-		if err := r.Operate(ioctx, "rbd_header."+id, rados.OperationNoFlag); err != nil {
-			return nil, plain(err)
-		}
-		return answer.Bytes()
-	})
+	bits, err := s.ask(ioctx, "rbd_header."+id, "op_features_get", nil)
 	return len(bits) > 0 && bits[0]&cloneChild != 0, err
 }
 

@@ -31,6 +31,7 @@ const (
 	ClassStaleMark    = "stale-mark"        // a note of a deleted image that is not in the trash
 	ClassStaleNote    = "stale-note"        // a note of a snapshot that is not there
 	ClassOrphanSnap   = "orphan-clone-snap" // a snapshot that was taken for a clone which is gone
+	ClassHalfSnap     = "half-removed-snap" // a snapshot whose removal was cut short
 	ClassUnknown      = "unknown-object"    // nothing that RBD or we put there
 )
 

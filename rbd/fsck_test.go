@@ -1,6 +1,7 @@
 package rbd_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +86,11 @@ func TestFsckFindsDebris(t *testing.T) {
 	s.cloneOf("v", "ours.clone_snap", "ours", rbd.CloneV1)
 	s.must(s.images.Flatten(t.Context(), s.image("ours"), nil))
 	s.must(s.images.CreateSnapshot(t.Context(), v.At("headless.clone_snap")))
+	// One that librbd was killed over while it removed it.
+	_, err := s.images.EnsureSnapshot(t.Context(), v.At("other"), rbd.SnapOptions{})
+	s.must(err)
+	other, _ := s.stat(v).Snapshot("other")
+	rbd.HalfUnsnap(t, s.images, v.At("other"))
 	// Marks and notes of what is gone.
 	stale := s.blank("stale")
 	staleID := s.stat(stale).ID
@@ -106,6 +112,7 @@ func TestFsckFindsDebris(t *testing.T) {
 		"half-made bare",
 		"half-made headless",
 		"half-made nameless",
+		fmt.Sprintf("half-removed-snap v@%d", other.ID),
 		"orphan-clone-snap v@headless.clone_snap",
 		"orphan-data rbd_data.9999.beef",
 		"orphan-data rbd_data.dead",
@@ -138,6 +145,10 @@ func TestFsckFindsDebris(t *testing.T) {
 	slices.Sort(names)
 	if want := []string{"b", "headless", "nameless", "ours", "stale", "v"}; !slices.Equal(names, want) {
 		t.Errorf("images = %v, want %v", names, want)
+	}
+	labtest.RBD(t, "snap", "rm", "--snap-id", fmt.Sprint(other.ID), v.String()) // as it says
+	if found := s.findings(false); slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, "half-removed-snap") }) {
+		t.Errorf("found %v", found)
 	}
 	// Deletion clears away what is half made.
 	for _, name := range []string{"headless", "nameless"} {

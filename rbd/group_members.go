@@ -2,6 +2,7 @@ package rbd
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"syscall"
 
@@ -134,6 +135,34 @@ func (s *scope) leaveAny(ioctx *ioContext, img *openImage, image ImageSpec) (Gro
 		return g, err
 	}
 	return g, s.leaveGroup(ioctx, g, image)
+}
+
+// groupLeft is the group that a delete of the image, of which this call holds the intent,
+// took it out of, now or before it was cut short; without a name when there is none.
+func (s *scope) groupLeft(image ImageSpec) GroupSpec {
+	var g GroupSpec
+	if i := s.holds(image); i != nil && i.record.Op == opDelete && i.record.Other != "" {
+		g, _ = parseGroupSpec(i.record.Other) // which was parsed before it was written
+	}
+	return g
+}
+
+// giveBack puts an image that is not deleted after all back into its group g, if that is
+// still there: under the group's intent, as it may be about to go. ErrUnavailable, which
+// leaves it to the next one, while another operation is at the group.
+func (s *scope) giveBack(ioctx *ioContext, g GroupSpec, image ImageSpec) error {
+	if g.Group == "" {
+		return nil
+	}
+	i, err := s.beginDeed(deed{Op: opGroupChange}, g.holder())
+	var held *heldError
+	if errors.As(err, &held) {
+		return fault.Newf(ErrUnavailable, "it is to be put back into its group, and there another operation is at work: try again (%v)", held)
+	}
+	if err != nil {
+		return err
+	}
+	return i.end(ignore(s.rejoin(ioctx, g, image), syscall.ENOENT))
 }
 
 // settleMember ends what was begun with an image and the group g: it goes in, or out.

@@ -3,6 +3,7 @@ package rbd
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -13,6 +14,22 @@ import (
 
 // removeGroup is fit to finish one that was cut short.
 func (s *scope) removeGroup(ioctx *ioContext, g GroupSpec) error {
+	members, err := s.noteMembers(ioctx, g)
+	if err != nil {
+		return err
+	}
+	if err := s.removeWhole(ioctx, g); err != nil {
+		return err
+	}
+	for _, name := range members {
+		if err := s.endUnsnapsOf(ioctx, g.image(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scope) removeWhole(ioctx *ioContext, g GroupSpec) error {
 	remove := func() error {
 		err := run(s, "rbd_group_remove", func() error { return librbd.GroupRemove(ioctx, g.Group) })
 		return ignore(err, syscall.ENOENT)
@@ -38,16 +55,69 @@ func (s *scope) removeGroup(ioctx *ioContext, g GroupSpec) error {
 	return err
 }
 
+// noteMembers returns the names of the images that have snapshots of the group, which
+// librbd removes with it, and writes them down before: a removal of one that is cut short is
+// to be ended by its id, and the group does not know its images any more then.
+func (s *scope) noteMembers(ioctx *ioContext, g GroupSpec) ([]string, error) {
+	i := s.holds(g.holder())
+	if i == nil || i.record.Op != opGroupDelete {
+		return nil, nil // what there is of the group has no images
+	}
+	var names []string
+	for _, noted := range i.record.Snaps {
+		names = append(names, strings.TrimSuffix(noted, "@"))
+	}
+	id, err := s.groupID(ioctx, g)
+	if err != nil || id == "" {
+		return names, err
+	}
+	records, err := s.groupSnapshots(ioctx, id)
+	if err != nil || len(records) == 0 {
+		return names, err
+	}
+	members, err := s.members(ioctx, g)
+	if err != nil {
+		return nil, ignore(err, syscall.ENOENT)
+	}
+	for _, name := range members {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+			i.record.Snaps = append(i.record.Snaps, name+"@")
+		}
+	}
+	return names, i.write("intent members")
+}
+
+// endUnsnapsOf is endUnsnaps for an image that other operations may be at; gone is success.
+func (s *scope) endUnsnapsOf(ioctx *ioContext, image ImageSpec) error {
+	i, err := s.beginDeed(deed{Op: opCheck}, image)
+	if err != nil {
+		return err
+	}
+	img, err := s.imageReadOnly(ioctx, image.Image, librbd.NoSnapshot)
+	if err == nil {
+		err = s.endUnsnaps(ioctx, img)
+	}
+	return i.end(ignore(err, syscall.ENOENT))
+}
+
+// groupSnapshots are the records of the snapshots that somebody took of a group, by their
+// keys.
+func (s *scope) groupSnapshots(ioctx *ioContext, id string) (map[string][]byte, error) {
+	records, err := native(s, "rados_omap_get", func() (map[string][]byte, error) {
+		return ioctx.GetAllOmapValues("rbd_group_header."+id, "", groupSnapPrefix, 1000)
+	})
+	return records, ignoreMissing(err)
+}
+
+const groupSnapPrefix = "snapshot_"
+
 // dropGroupSnapshots removes the snapshots that somebody took of a group. Of one of
 // which an image is gone only the record goes; what the other images have of it goes
 // with them.
 func (s *scope) dropGroupSnapshots(ioctx *ioContext, g GroupSpec, id string) error {
-	oid := "rbd_group_header." + id
-	const prefix = "snapshot_"
-	records, err := native(s, "rados_omap_get", func() (map[string][]byte, error) {
-		return ioctx.GetAllOmapValues(oid, "", prefix, 1000)
-	})
-	if err = ignoreMissing(err); err != nil {
+	records, err := s.groupSnapshots(ioctx, id)
+	if err != nil {
 		return err
 	}
 	for key, record := range records {
@@ -60,8 +130,8 @@ func (s *scope) dropGroupSnapshots(ioctx *ioContext, g GroupSpec, id string) err
 			continue
 		}
 		var in encoder
-		in.string(strings.TrimPrefix(key, prefix))
-		if err := s.class(ioctx, oid, "group_snap_remove", in.Bytes()); ignoreMissing(err) != nil {
+		in.string(strings.TrimPrefix(key, groupSnapPrefix))
+		if err := s.class(ioctx, "rbd_group_header."+id, "group_snap_remove", in.Bytes()); ignoreMissing(err) != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package rbd_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,6 +133,87 @@ func TestDeleteOfAMember(t *testing.T) {
 	s.delete("b")
 	s.purge(rbd.PurgeOptions{})
 	s.isEmpty()
+}
+
+// TestDeleteOfAMemberTakenBack: one that a dead process had taken out of its group to delete
+// it, and that is open by now, is in its group again.
+func TestDeleteOfAMemberTakenBack(t *testing.T) {
+	s := inPool(t)
+	g := s.grouped("g")
+	v := s.blank("v")
+	release := rbd.HoldOpen(t, s.images, v)
+	left := rbd.Deed{Op: "delete", Other: g.String()}
+	rbd.LeaveDeed(t, s.images, v, left, "127.0.0.1:0/15")
+	s.is(s.images.Delete(t.Context(), v, rbd.DeleteOptions{}), rbd.ErrInUse)
+	if got := s.members(g); !slices.Equal(got, []string{"v"}) {
+		t.Errorf("members = %v, want v", got)
+	}
+	// While somebody is at the group, it waits for the next one.
+	s.must(s.images.ChangeGroup(t.Context(), g, rbd.GroupChange{Remove: []rbd.ImageSpec{v}}))
+	rbd.LeaveDeed(t, s.images, v, left, "127.0.0.1:0/15")
+	holder := s.image("group.g")
+	rbd.LeaveIntent(t, s.images, holder, "", "", true)
+	s.is(s.images.Delete(t.Context(), v, rbd.DeleteOptions{}), rbd.ErrUnavailable)
+	if !rbd.HasIntent(t, s.images, v) {
+		t.Error("nothing tells that it is to go back into its group")
+	}
+	rbd.DropIntent(t, s.images, holder)
+	s.must(s.images.SettleImage(t.Context(), v))
+	if got := s.members(g); !slices.Equal(got, []string{"v"}) {
+		t.Errorf("members = %v, want v", got)
+	}
+	// A group that has gone meanwhile is no obstacle.
+	s.must(s.images.DeleteGroup(t.Context(), g))
+	rbd.LeaveDeed(t, s.images, v, left, "127.0.0.1:0/15")
+	s.is(s.images.Delete(t.Context(), v, rbd.DeleteOptions{}), rbd.ErrInUse)
+	release()
+	s.delete("v")
+	s.purge(rbd.PurgeOptions{})
+	s.isEmpty()
+}
+
+// TestDeleteGroupEndsItsSnapshots: what a dead process had half removed of a snapshot that
+// somebody took of the group is ended, also when the group is gone by then.
+func TestDeleteGroupEndsItsSnapshots(t *testing.T) {
+	s := inPool(t)
+	v := s.golden("v").ImageSpec
+	for _, gone := range []bool{false, true} {
+		g := s.grouped("g")
+		s.must(s.images.ChangeGroup(t.Context(), g, rbd.GroupChange{Add: []rbd.ImageSpec{v}}))
+		labtest.RBD(t, "group", "snap", "create", g.String()+"@somebodys")
+		rbd.HalfUnsnapID(t, s.images, v, s.groupSnapID(v))
+		if gone {
+			labtest.RBD(t, "group", "rm", g.String())
+			rbd.LeaveDeed(t, s.images, s.image("group.g"), rbd.Deed{Op: "group rm", Snaps: []string{"v@"}}, "127.0.0.1:0/16")
+		}
+		release := rbd.HoldOpen(t, s.images, v) // a guest is no obstacle
+		s.must(s.images.DeleteGroup(t.Context(), g))
+		release()
+		if all := string(labtest.RBD(t, "snap", "ls", "--all", v.String())); strings.Contains(all, "trash") || strings.Contains(all, "group") {
+			t.Errorf("group gone before: %t: left\n%s", gone, all)
+		}
+	}
+	s.delete("v")
+	s.purge(rbd.PurgeOptions{})
+	s.losesData()
+	s.isEmpty()
+}
+
+// groupSnapID is the id of the only snapshot that the image has by its group.
+func (s space) groupSnapID(spec rbd.ImageSpec) uint64 {
+	s.Helper()
+	var snaps []struct {
+		ID        uint64
+		Namespace struct{ Type string }
+	}
+	s.must(json.Unmarshal(labtest.RBD(s.TB, "snap", "ls", "--all", "--format", "json", spec.String()), &snaps))
+	for _, snap := range snaps {
+		if snap.Namespace.Type == "group" {
+			return snap.ID
+		}
+	}
+	s.Fatalf("%s has the snapshots %+v, none of a group", spec, snaps)
+	return 0
 }
 
 // TestSnapshotGroup: each image has an ordinary snapshot, that serves as any other.

@@ -84,6 +84,19 @@ func (s *scope) classOn(ioctx *ioContext, oid, method string, in []byte, first f
 	})
 }
 
+// ask runs a method of the class "rbd" that changes nothing.
+func (s *scope) ask(ioctx *ioContext, oid, method string, in []byte) ([]byte, error) {
+	return native(s, "rbd."+method, func() ([]byte, error) {
+		r := rados.CreateReadOp()
+		defer r.Release()
+		answer := r.Exec("rbd", method, in)
+		if err := r.Operate(ioctx, oid, rados.OperationNoFlag); err != nil {
+			return nil, plain(err)
+		}
+		return answer.Bytes()
+	})
+}
+
 // header reads the id and the header of an image, in two steps.
 func (s *scope) header(ioctx *ioContext, name string) (header, error) {
 	id, err := s.imageID(ioctx, name)

@@ -1,6 +1,7 @@
 package rbd
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -259,11 +260,14 @@ func (s *scope) judgeImage(l listed, notes map[string]note) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	found, err := s.judgeSnapshots(ioctx, img, l)
+	if err != nil {
+		return nil, err
+	}
 	snaps, err := img.snapshots()
 	if err != nil {
 		return nil, err
 	}
-	var found []Finding
 	for _, snap := range snaps {
 		if !passing(snap.Name) {
 			continue
@@ -283,6 +287,28 @@ func (s *scope) judgeImage(l listed, notes map[string]note) ([]Finding, error) {
 				Detail: "it has no clones any more", Repairable: noted || strings.HasPrefix(snap.Name, deletedSnap),
 			})
 		}
+	}
+	return found, nil
+}
+
+// judgeSnapshots finds snapshots whose removal was cut short. A client that has the image
+// open may be about to end that.
+func (s *scope) judgeSnapshots(ioctx *ioContext, img *openImage, l listed) ([]Finding, error) {
+	half, err := s.halfRemoved(ioctx, img, l.id)
+	if err != nil || len(half) == 0 {
+		return nil, err
+	}
+	if err := img.idle(); errors.Is(err, ErrInUse) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var found []Finding
+	for _, snap := range half {
+		found = append(found, Finding{
+			Pool: l.Pool, Object: fmt.Sprintf("%s@%d", l, snap.Id), Class: ClassHalfSnap, Image: l.Image,
+			Detail: fmt.Sprintf("its removal was cut short; `rbd snap rm --snap-id %d %s` ends it", snap.Id, l),
+		})
 	}
 	return found, nil
 }

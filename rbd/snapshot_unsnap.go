@@ -16,37 +16,49 @@ import (
 // least. librbd's removal of an image from the trash is no exception: it ends such removals,
 // and then removes the data with the ids that it read before. So they are ended first, here.
 
-// endUnsnaps ends the removals of an image's snapshots that were cut short. A snapshot that
-// somebody removed while it has clones of format 2 is left: it goes with them; and so are all
-// while a clone of the image is being flattened. Call it when this process holds the image's
-// intent.
-func (s *scope) endUnsnaps(ioctx *ioContext, img *openImage) error {
+// halfRemoved are an image's snapshots whose removal was cut short. One that somebody
+// removed while it has clones of format 2 is not among them: it goes with them; and none are
+// while a clone of the image is being flattened.
+func (s *scope) halfRemoved(ioctx *ioContext, img *openImage, id string) ([]librbd.SnapInfo, error) {
 	begun, err := img.snapshotsOf(librbd.SnapNamespaceTypeTrash)
 	if err != nil || len(begun) == 0 {
-		return err
+		return nil, err
 	}
+	if needed, err := s.flattening(id); err != nil || needed {
+		return nil, err
+	}
+	var half []librbd.SnapInfo
+	for _, snap := range begun {
+		clones, err := s.hasClones(ioctx, id, Snapshot{ID: snap.Id})
+		if err != nil {
+			return nil, err
+		}
+		if !clones {
+			half = append(half, snap)
+		}
+	}
+	return half, nil
+}
+
+// endUnsnaps ends the removals of an image's snapshots that were cut short. Call it when
+// this process holds the image's intent.
+func (s *scope) endUnsnaps(ioctx *ioContext, img *openImage) error {
 	id, err := native(s, "rbd_get_id", img.GetId)
 	if err != nil {
 		return err
 	}
-	if needed, err := s.flattening(id); err != nil || needed {
+	half, err := s.halfRemoved(ioctx, img, id)
+	if err != nil || len(half) == 0 {
 		return err
 	}
-	var rw *openImage
-	for _, snap := range begun {
-		clones, err := s.hasClones(ioctx, id, Snapshot{ID: snap.Id})
-		if err == nil && !clones && rw == nil {
-			rw, err = s.imageByID(ioctx, id)
-		}
-		if err == nil && !clones {
-			err = ignore(rw.dropByID(snap), syscall.EBUSY) // one was made just now
-		}
-		if err != nil {
+	rw, err := s.imageByID(ioctx, id)
+	if err != nil {
+		return err
+	}
+	for _, snap := range half {
+		if err := ignore(rw.dropByID(snap), syscall.EBUSY); err != nil { // a clone was made just now
 			return err
 		}
-	}
-	if rw == nil {
-		return nil
 	}
 	return rw.close() // whoever goes on with the image reads its header anew
 }

@@ -75,7 +75,7 @@ func (s *scope) sweepImage(ioctx *ioContext, spec ImageSpec, left remains) error
 func (s *scope) mayRemove(ioctx *ioContext, spec ImageSpec, left remains) error {
 	img, err := s.imageReadOnly(ioctx, spec.Image, librbd.NoSnapshot)
 	if isErrno(err, syscall.ENOENT, syscall.EIO) {
-		return s.mayRemoveUnopened(ioctx, spec, err)
+		return s.mayRemoveUnopened(ioctx, spec, left, err)
 	}
 	if err != nil {
 		return err
@@ -147,30 +147,6 @@ func (s *scope) endTrashedWatches(ioctx *ioContext, name string) error {
 		return err
 	}
 	return ignore(s.dropWatches(ioctx, id), syscall.ENOENT, syscall.ERANGE, syscall.EOVERFLOW) // it is looked at again
-}
-
-// mayRemoveUnopened tells a half-made image, which lacks its id or its header,
-// from a whole one that does not open for another reason, such as a parent that
-// is gone: that one may hold data.
-func (s *scope) mayRemoveUnopened(ioctx *ioContext, spec ImageSpec, cause error) error {
-	id, err := s.imageID(ioctx, spec.Image)
-	if isErrno(err, syscall.ENOENT) || (err == nil && id == "") {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = native(s, "rados_stat", func() (struct{}, error) {
-		_, err := ioctx.Stat("rbd_header." + id)
-		return struct{}{}, err
-	})
-	if isErrno(err, syscall.ENOENT) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: it does not open (%w)", errNotOurs, cause)
 }
 
 // blank tells whether the image has no data of its own: what it reads are
