@@ -1,8 +1,6 @@
 package rbd
 
 import (
-	"bytes"
-	"encoding/binary"
 	"time"
 
 	"github.com/ceph/go-ceph/rados"
@@ -44,26 +42,4 @@ func assertLocked(op *rados.WriteOp, cookie string) {
 		b.string(cookie)
 		b.string("") // tag
 	}))
-}
-
-// encoder writes what Ceph's encode functions write: little endian, strings
-// behind their length.
-type encoder struct{ bytes.Buffer }
-
-func (e *encoder) byte(v byte)     { e.WriteByte(v) }
-func (e *encoder) uint32(v uint32) { e.Write(binary.LittleEndian.AppendUint32(nil, v)) }
-func (e *encoder) string(v string) { e.uint32(uint32(len(v))); e.WriteString(v) }
-
-// encoded is a struct of version 1 that fill writes.
-func encoded(fill func(*encoder)) []byte { return encodedAs(1, fill) }
-
-// encodedAs is a struct of that version, which those who know version 1 can read.
-func encodedAs(version byte, fill func(*encoder)) []byte {
-	var body, whole encoder
-	fill(&body)
-	whole.byte(version)
-	whole.byte(1) // oldest version that can read it
-	whole.uint32(uint32(body.Len()))
-	whole.Write(body.Bytes())
-	return whole.Bytes()
 }

@@ -55,7 +55,7 @@ type deed struct {
 	Size  uint64        `json:"size,omitempty"`  // bytes
 	Other string        `json:"other,omitempty"` // the image's other name; its group; of a migration its job, or where that is
 	Delay time.Duration `json:"delay,omitempty"`
-	Snaps []string      `json:"snaps,omitempty"` // image@snap, of a group's; image@, of one that is deleted
+	Snaps []string      `json:"snaps,omitempty"` // image@snap, of a group's; pool id/image id, of one that is deleted
 }
 
 // equal tells whether d and other are the same.

@@ -3,6 +3,7 @@ package rbd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"syscall"
 	"time"
@@ -98,7 +99,7 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 		return err
 	}
 	if err := img.idle(); err != nil {
-		return errors.Join(err, s.giveBack(ioctx, s.groupLeft(spec), spec))
+		return s.giveBack(ioctx, s.groupLeft(spec), spec, err)
 	}
 	group, err := s.leaveAny(ioctx, img, spec)
 	if err != nil {
@@ -123,7 +124,10 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 		err = nil // what was done before is verified below
 	}
 	if isErrno(err, syscall.EBUSY, syscall.EPERM, syscall.EINVAL, syscall.EOPNOTSUPP) {
-		return errors.Join(err, marks.drop(m.key()), s.giveBack(ioctx, group, spec))
+		if dropping := marks.drop(m.key()); dropping != nil {
+			return fmt.Errorf("%v; %w", err, dropping)
+		}
+		return s.giveBack(ioctx, group, spec, err)
 	}
 	if err != nil {
 		return err
@@ -133,7 +137,7 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 	}
 	err = s.bringBackIfOpened(ioctx, img, marks, m)
 	if errors.Is(err, ErrInUse) {
-		err = errors.Join(err, s.giveBack(ioctx, group, spec))
+		err = s.giveBack(ioctx, group, spec, err)
 	}
 	return err
 }
@@ -149,7 +153,10 @@ func (s *scope) bringBackIfOpened(ioctx *ioContext, img *openImage, marks regist
 	if back != nil {
 		return back
 	}
-	return errors.Join(err, marks.drop(m.key()))
+	if dropping := marks.drop(m.key()); dropping != nil {
+		return fmt.Errorf("%v; %w", err, dropping)
+	}
+	return err
 }
 
 // deleteRemains clears away what is left under a name that does not open: nothing,

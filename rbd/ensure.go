@@ -289,7 +289,7 @@ func (e *ensuring) undo(i *intent, cause error) error {
 	if err := i.still(); err != nil {
 		return errors.Join(cause, err)
 	}
-	err := e.sweepImage(e.to, e.want.Image, remains{owner: i.record.Owner.Address})
+	err := e.sweepImage(e.to, e.want.Image, remains{owner: i.record.Owner.Address, op: i.record.Op})
 	if err != nil {
 		return errors.Join(cause, fmt.Errorf("left half made, for the next attempt to clear away: %w", err), i.leave(err))
 	}

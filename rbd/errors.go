@@ -35,11 +35,12 @@ func wrap(op, subject string, err error) error {
 	return &fault.Error{Op: op, Subject: subject, Kind: kind, Err: err}
 }
 
-// ownKind finds the kind that an error of ours carries.
+// ownKind finds the kind that an error of ours carries: of several that which says least, for
+// the others mean that nothing was changed.
 func ownKind(err error) error {
 	for _, kind := range []error{
-		ErrOutcomeUnknown, ErrInvalid, ErrNotFound, ErrExists,
-		ErrInUse, ErrDenied, ErrUnavailable, ErrUnsupported,
+		ErrOutcomeUnknown, ErrUnavailable, ErrInvalid, ErrNotFound,
+		ErrExists, ErrInUse, ErrDenied, ErrUnsupported,
 	} {
 		if errors.Is(err, kind) {
 			return kind

@@ -185,3 +185,29 @@ func ForgetClone(t *testing.T, m *Images, clone ImageSpec, format CloneFormat) {
 		t.Fatal(err)
 	}
 }
+
+// Snapshotted is what a deletion of the group writes down of the images in its snapshots.
+func Snapshotted(t *testing.T, m *Images, g GroupSpec) []string {
+	t.Helper()
+	var images []string
+	err := m.do(t.Context(), "look", g.String(), func(s *scope) error {
+		ioctx, err := s.poolOf(g.holder())
+		if err != nil {
+			return err
+		}
+		id, err := s.groupID(ioctx, g)
+		if err != nil {
+			return err
+		}
+		records, err := s.groupSnapshots(ioctx, id)
+		for _, record := range records {
+			_, of := parseGroupSnap(record)
+			images = append(images, of...)
+		}
+		return err
+	})
+	if err != nil || len(images) == 0 {
+		t.Fatalf("%s has the snapshots of %v (%v)", g, images, err)
+	}
+	return images
+}

@@ -3,6 +3,7 @@ package rbd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"syscall"
 
@@ -147,22 +148,45 @@ func (s *scope) groupLeft(image ImageSpec) GroupSpec {
 	return g
 }
 
-// giveBack puts an image that is not deleted after all back into its group g, if that is
-// still there: under the group's intent, as it may be about to go. ErrUnavailable, which
-// leaves it to the next one, while another operation is at the group.
-func (s *scope) giveBack(ioctx *ioContext, g GroupSpec, image ImageSpec) error {
+// giveBack puts an image whose deletion is refused with cause back into its group g. From
+// here on its intent is of that: whoever takes it over deletes nothing. It returns cause when
+// nothing is left to be done, so that the image is as it was.
+func (s *scope) giveBack(ioctx *ioContext, g GroupSpec, image ImageSpec, cause error) error {
 	if g.Group == "" {
-		return nil
+		return cause
+	}
+	i := s.holds(image)
+	i.record.deed = deed{Op: opJoin, Other: g.String()}
+	if err := i.write("intent rejoin"); err != nil {
+		return err
+	}
+	err := s.joinAgain(ioctx, g, image)
+	var held *heldError
+	switch {
+	case errors.As(err, &held):
+		return fault.Newf(ErrUnavailable, "%v; it is to be put back into its group, and another operation is at that: try again (%v)", cause, held)
+	case err == nil, refusal(err): // the group is not there any more, or not this entity's
+		return cause
+	}
+	return fmt.Errorf("%v; it is to be put back into its group: %w", cause, err)
+}
+
+// joinAgain puts an image into the group g that it had been in, if that is still there:
+// under the group's intent, as it may be about to go. A *heldError tells of another
+// operation at the group.
+func (s *scope) joinAgain(ioctx *ioContext, g GroupSpec, image ImageSpec) error {
+	join := func() error { return ignore(s.rejoin(ioctx, g, image), syscall.ENOENT) }
+	if i := s.holds(g.holder()); i != nil {
+		if i.record.Op == opGroupDelete {
+			return nil
+		}
+		return join()
 	}
 	i, err := s.beginDeed(deed{Op: opGroupChange}, g.holder())
-	var held *heldError
-	if errors.As(err, &held) {
-		return fault.Newf(ErrUnavailable, "it is to be put back into its group, and there another operation is at work: try again (%v)", held)
-	}
 	if err != nil {
 		return err
 	}
-	return i.end(ignore(s.rejoin(ioctx, g, image), syscall.ENOENT))
+	return i.end(join())
 }
 
 // settleMember ends what was begun with an image and the group g: it goes in, or out.
@@ -176,7 +200,7 @@ func (s *scope) settleMember(ioctx *ioContext, i *intent) error {
 		return ignore(err, syscall.ENOENT) // it is gone, or another group's: nothing was begun
 	}
 	if i.record.Op == opJoin {
-		err = s.rejoin(ioctx, g, i.spec)
+		err = s.joinAgain(ioctx, g, i.spec)
 	} else {
 		err = s.leaveGroup(ioctx, g, i.spec)
 	}

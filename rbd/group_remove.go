@@ -1,9 +1,10 @@
 package rbd
 
 import (
-	"encoding/binary"
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -14,15 +15,15 @@ import (
 
 // removeGroup is fit to finish one that was cut short.
 func (s *scope) removeGroup(ioctx *ioContext, g GroupSpec) error {
-	members, err := s.noteMembers(ioctx, g)
+	images, err := s.noteSnapshotted(ioctx, g)
 	if err != nil {
 		return err
 	}
 	if err := s.removeWhole(ioctx, g); err != nil {
 		return err
 	}
-	for _, name := range members {
-		if err := s.endUnsnapsOf(ioctx, g.image(name)); err != nil {
+	for _, image := range images {
+		if err := s.endUnsnapsOf(g.Namespace, image); err != nil && !refusal(err) { // Fsck tells of those
 			return err
 		}
 	}
@@ -55,50 +56,60 @@ func (s *scope) removeWhole(ioctx *ioContext, g GroupSpec) error {
 	return err
 }
 
-// noteMembers returns the names of the images that have snapshots of the group, which
-// librbd removes with it, and writes them down before: a removal of one that is cut short is
-// to be ended by its id, and the group does not know its images any more then.
-func (s *scope) noteMembers(ioctx *ioContext, g GroupSpec) ([]string, error) {
+// noteSnapshotted returns the images that are in snapshots of the group, which librbd
+// removes with it, as POOL ID/IMAGE ID, and writes them down before: a removal of one that is
+// cut short is to be ended by its id, and nothing tells whose it was when the group is gone.
+func (s *scope) noteSnapshotted(ioctx *ioContext, g GroupSpec) ([]string, error) {
 	i := s.holds(g.holder())
 	if i == nil || i.record.Op != opGroupDelete {
-		return nil, nil // what there is of the group has no images
-	}
-	var names []string
-	for _, noted := range i.record.Snaps {
-		names = append(names, strings.TrimSuffix(noted, "@"))
+		return nil, nil // what there is of the group has no snapshots
 	}
 	id, err := s.groupID(ioctx, g)
 	if err != nil || id == "" {
-		return names, err
+		return i.record.Snaps, err
 	}
 	records, err := s.groupSnapshots(ioctx, id)
 	if err != nil || len(records) == 0 {
-		return names, err
+		return i.record.Snaps, err
 	}
-	members, err := s.members(ioctx, g)
-	if err != nil {
-		return nil, ignore(err, syscall.ENOENT)
+	for _, record := range records {
+		_, images := parseGroupSnap(record)
+		i.record.Snaps = append(i.record.Snaps, images...)
 	}
-	for _, name := range members {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-			i.record.Snaps = append(i.record.Snaps, name+"@")
-		}
-	}
-	return names, i.write("intent members")
+	slices.Sort(i.record.Snaps)
+	i.record.Snaps = slices.Compact(i.record.Snaps)
+	return i.record.Snaps, i.write("intent images")
 }
 
-// endUnsnapsOf is endUnsnaps for an image that other operations may be at; gone is success.
-func (s *scope) endUnsnapsOf(ioctx *ioContext, image ImageSpec) error {
-	i, err := s.beginDeed(deed{Op: opCheck}, image)
+// endUnsnapsOf is endUnsnaps for the image POOL ID/IMAGE ID, that other operations may be at,
+// or that may lie in the trash; gone is success.
+func (s *scope) endUnsnapsOf(namespace, image string) error {
+	poolID, id, _ := strings.Cut(image, "/")
+	number, err := strconv.ParseInt(poolID, 10, 64)
 	if err != nil {
 		return err
 	}
-	img, err := s.imageReadOnly(ioctx, image.Image, librbd.NoSnapshot)
-	if err == nil {
-		err = s.endUnsnaps(ioctx, img)
+	pool, err := native(s, "rados_pool_reverse_lookup", func() (string, error) { return s.conn().GetPoolByID(number) })
+	if err != nil {
+		return ignore(err, syscall.ENOENT)
 	}
-	return i.end(ignore(err, syscall.ENOENT))
+	ioctx, err := s.pool(pool, namespace)
+	if err != nil {
+		return err
+	}
+	name, err := s.listedAs(ioctx, id)
+	if err != nil {
+		return err
+	}
+	holder := ImageSpec{Pool: pool, Namespace: namespace, Image: cmp.Or(name, trashPrefix+id)}
+	if s.holds(holder) != nil {
+		return s.endUnsnapsByID(ioctx, id)
+	}
+	i, err := s.beginDeed(deed{Op: opCheck}, holder)
+	if err != nil {
+		return err
+	}
+	return i.end(s.endUnsnapsByID(ioctx, id))
 }
 
 // groupSnapshots are the records of the snapshots that somebody took of a group, by their
@@ -121,7 +132,7 @@ func (s *scope) dropGroupSnapshots(ioctx *ioContext, g GroupSpec, id string) err
 		return err
 	}
 	for key, record := range records {
-		name := groupSnapName(record)
+		name, _ := parseGroupSnap(record)
 		err := run(s, "rbd_group_snap_remove", func() error { return librbd.GroupSnapRemove(ioctx, g.Group, name) })
 		if !isErrno(err, syscall.ENOENT) {
 			if err != nil {
@@ -138,23 +149,21 @@ func (s *scope) dropGroupSnapshots(ioctx *ioContext, g GroupSpec, id string) err
 	return nil
 }
 
-// groupSnapName is the name in the record of a group's snapshot: behind version,
-// oldest version, length, and the id.
-// See: ceph src/cls/rbd/cls_rbd_types.cc, GroupSnapshot::encode.
-func groupSnapName(record []byte) string {
-	const head = 6
-	if len(record) < head+4 {
-		return ""
+// parseGroupSnap reads the record of a group's snapshot: its name, and its images as POOL
+// ID/IMAGE ID; nothing from where it is cut off.
+// See: ceph src/cls/rbd/cls_rbd_types.cc, GroupSnapshot::encode and ImageSnapshotSpec::encode.
+func parseGroupSnap(record []byte) (name string, images []string) {
+	d := decoder{rest: record}
+	d.head()
+	d.string() // its id
+	name = d.string()
+	d.bytes(1) // state
+	for count := d.uint32(); count > 0 && !d.short; count-- {
+		d.head()
+		pool, image := d.uint64(), d.string()
+		if d.uint64(); !d.short { // the snapshot's id
+			images = append(images, fmt.Sprintf("%d/%s", pool, image))
+		}
 	}
-	rest := record[head:]
-	id := int(binary.LittleEndian.Uint32(rest))
-	if len(rest) < 4+id+4 {
-		return ""
-	}
-	rest = rest[4+id:]
-	name := int(binary.LittleEndian.Uint32(rest))
-	if len(rest) < 4+name {
-		return ""
-	}
-	return string(rest[4 : 4+name])
+	return name, images
 }

@@ -298,7 +298,7 @@ func (s *scope) judgeSnapshots(ioctx *ioContext, img *openImage, l listed) ([]Fi
 	if err != nil || len(half) == 0 {
 		return nil, err
 	}
-	if err := img.idle(); errors.Is(err, ErrInUse) {
+	if err := img.idle(); errors.Is(err, ErrInUse) || isErrno(err, syscall.EPERM, syscall.EACCES) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
@@ -307,7 +307,7 @@ func (s *scope) judgeSnapshots(ioctx *ioContext, img *openImage, l listed) ([]Fi
 	for _, snap := range half {
 		found = append(found, Finding{
 			Pool: l.Pool, Object: fmt.Sprintf("%s@%d", l, snap.Id), Class: ClassHalfSnap, Image: l.Image,
-			Detail: fmt.Sprintf("its removal was cut short; `rbd snap rm --snap-id %d %s` ends it", snap.Id, l),
+			Detail: fmt.Sprintf("its removal was cut short; `rbd snap rm --snap-id %d %s` ends it, unless somebody is flattening a clone of it", snap.Id, l),
 		})
 	}
 	return found, nil

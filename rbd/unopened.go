@@ -3,6 +3,7 @@ package rbd
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -40,10 +41,18 @@ func (s *scope) mayRemoveUnopened(ioctx *ioContext, spec ImageSpec, left remains
 }
 
 // blankUnopened tells whether an image that does not open has no data of its own, as its
-// object map says. Of one without a valid map nothing is known: false.
+// object map says, and no snapshots. Of one without a valid map nothing is known: false.
 func (s *scope) blankUnopened(ioctx *ioContext, name string) (bool, error) {
 	h, err := s.header(ioctx, name)
-	if err != nil || h.features&librbd.FeatureObjectMap == 0 {
+	if errors.Is(err, errUnusual) || err == nil && h.features&librbd.FeatureObjectMap == 0 {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	// The number of snapshots is behind that of the last one.
+	snaps, err := s.ask(ioctx, "rbd_header."+h.id, "get_snapcontext", nil)
+	if err != nil || len(snaps) < 12 || binary.LittleEndian.Uint32(snaps[8:]) > 0 {
 		return false, err
 	}
 	const invalid = 1 // RBD_FLAG_OBJECT_MAP_INVALID
@@ -53,7 +62,7 @@ func (s *scope) blankUnopened(ioctx *ioContext, name string) (bool, error) {
 	}
 	text, err := s.ask(ioctx, "rbd_object_map."+h.id, "object_map_load", nil)
 	if err != nil {
-		return false, ignore(err, syscall.ENOENT)
+		return false, ignore(err, syscall.ENOENT, syscall.EINVAL, syscall.EIO) // none, or none that can be read
 	}
 	return noObjects(text, (h.size+h.objectSize-1)/h.objectSize), nil
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // exits maps the kind of an error to the exit status and to the word that JSON
-// output has for it; the first match wins. An error of no kind is 1, "failed".
+// output has for it; the first match wins, so those that say least are first. An error of no
+// kind is 1, "failed".
 //
 //nolint:gochecknoglobals // a constant table
 var exits = []struct {
@@ -20,12 +21,12 @@ var exits = []struct {
 	meaning string
 }{
 	{fault.ErrOutcomeUnknown, 9, "outcome_unknown", "it may or may not have happened: look, or run it again"},
+	{fault.ErrUnavailable, 7, "unavailable", "the cluster or libvirt does not answer: try again later"},
 	{fault.ErrInvalid, 2, "invalid", "the command line, a file or a value is wrong"},
 	{fault.ErrNotFound, 3, "not_found", "what is named does not exist"},
 	{fault.ErrExists, 4, "exists", "it exists, and is different"},
 	{fault.ErrInUse, 5, "in_use", "somebody uses it"},
 	{fault.ErrDenied, 6, "denied", "the entity's key or caps don't allow it"},
-	{fault.ErrUnavailable, 7, "unavailable", "the cluster or libvirt does not answer: try again later"},
 	{fault.ErrUnsupported, 8, "unsupported", "this release of Ceph or libvirt can't do it"},
 }
 

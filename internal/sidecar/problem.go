@@ -22,7 +22,8 @@ type Problem struct {
 	RequestID string `json:"request_id,omitempty" doc:"The id under which the log has it."`
 }
 
-// kinds maps the kind of an error to its word and status; the first match wins.
+// kinds maps the kind of an error to its word and status; the first match wins. Those that
+// say least are first: the others mean that nothing was changed.
 //
 //nolint:gochecknoglobals // a constant table
 var kinds = []struct {
@@ -32,12 +33,12 @@ var kinds = []struct {
 	status int
 }{
 	{fault.ErrOutcomeUnknown, "outcome_unknown", "Outcome unknown", http.StatusGatewayTimeout},
+	{fault.ErrUnavailable, "unavailable", "Unavailable", http.StatusServiceUnavailable},
 	{fault.ErrInvalid, "invalid", "Invalid", http.StatusBadRequest},
 	{fault.ErrNotFound, "not_found", "Not found", http.StatusNotFound},
 	{fault.ErrExists, "exists", "Already exists", http.StatusConflict},
 	{fault.ErrInUse, "in_use", "In use", http.StatusConflict},
 	{fault.ErrDenied, "denied", "Denied", http.StatusForbidden},
-	{fault.ErrUnavailable, "unavailable", "Unavailable", http.StatusServiceUnavailable},
 	{fault.ErrUnsupported, "unsupported", "Unsupported", http.StatusUnprocessableEntity},
 }
 
