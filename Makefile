@@ -35,7 +35,7 @@ bench: deps build ## compare with the bare calls and the usual tools
 	$(GO) run ./bench -out bench/RESULTS.md $(BENCHFLAGS)
 
 test-debian13: ## build and run every test in a Debian 13 in a folder
-	contrib/dev/debian13.sh make test
+	contrib/dev/debian13.sh env RBDCTL_TEST_CLONES=30 make test
 
 test-units: ## have systemd run the sidecar by contrib/systemd, in that Debian 13
 	test/units/run.sh

@@ -131,7 +131,7 @@ func listsAll(s *stage, f *family) error {
 		return err
 	}
 	var knows, lists int
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(time.Second) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
 		keys := string(labtest.Tool(s, "rados", "-p", s.volumes, "listomapkeys", "rbd_group_header."+string(id[4:])))
 		list := s.rbd("group", "image", "ls", s.volumes+"/group-"+f.group)
 		if knows, lists = strings.Count(keys, "image_"), strings.Count(list, "volume-"); knows == lists {

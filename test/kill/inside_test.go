@@ -13,18 +13,16 @@ import (
 	"rbdctl/rbd"
 )
 
-// kills is how many strikes must fall inside the librbd clone.
-const kills = 100
-
 // TestKilledInsideClone strikes at random moments while librbd clones: there a
 // kill can leave an image that opens and has no parent. After the retry the
-// content must be the parent's, every time.
+// content must be the parent's, every time. RBDCTL_TEST_CLONES is how many strikes must fall
+// inside the clone.
 func TestKilledInsideClone(t *testing.T) {
 	s := newStage(t)
 	var mu sync.Mutex
 	var names []string
 	left := map[string]int{}
-	strikeInside(t, "rbd_clone3", kills, workers, func(how []string) (bool, error) {
+	strikeInside(t, "rbd_clone3", number(t, "RBDCTL_TEST_CLONES", 100), workers, func(how []string) (bool, error) {
 		name, args := s.volume(uuid.NewString())
 		err := s.rbdctl(how, args...)
 		if err != nil && !errors.Is(err, errKilled) {

@@ -74,7 +74,7 @@ func (s *stage) strikeRequest(t *testing.T, other *sidecar, r, next request, how
 		return false, fmt.Errorf("not answered, though not killed: %w", err)
 	}
 	killed = err != nil
-	again, err := other.ask(t.Context(), next.method, next.path(f), next.body(f))
+	again, err := other.askUntil(t.Context(), next.method, next.path(f), next.body(f))
 	if err != nil || !accepted(next, again) {
 		text, _ := os.ReadFile(victim.log)
 		return killed, fmt.Errorf("another sidecar, after %s: %s, %w; the first one said %s", how, again, err, tail(text))

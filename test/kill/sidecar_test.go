@@ -77,7 +77,7 @@ func (s *stage) serveWith(t testing.TB, flags []string, environment ...string) *
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
-	for range 300 {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline) && !c.over(); {
 		if a, err := c.ask(t.Context(), http.MethodGet, "/openapi.json", ""); err == nil && a.status == http.StatusOK {
 			return c
 		}
@@ -124,7 +124,17 @@ func (c *sidecar) dead() bool {
 	select {
 	case <-c.ended:
 		return true
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
+		return false
+	}
+}
+
+// over tells whether the process has ended by now.
+func (c *sidecar) over() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
 		return false
 	}
 }
@@ -150,6 +160,17 @@ type answer struct {
 }
 
 func (a answer) String() string { return fmt.Sprintf("%d %v", a.status, a.body) }
+
+// askUntil asks again, as the driver does, while the answer is to do so.
+func (c *sidecar) askUntil(ctx context.Context, method, path, body string) (answer, error) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Second) {
+		a, err := c.ask(ctx, method, path, body)
+		later := a.status == http.StatusServiceUnavailable || a.status == http.StatusGatewayTimeout
+		if err != nil || !later || time.Now().After(deadline) {
+			return a, err
+		}
+	}
+}
 
 func (c *sidecar) ask(ctx context.Context, method, path, body string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)

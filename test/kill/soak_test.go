@@ -83,6 +83,9 @@ func (w *soak) any() *sidecar {
 // enough tells whether all was asked that is wanted, in weather bad enough: 3
 // kills in 100 requests, and a pause and a blocklisting at least.
 func (w *soak) enough() bool {
+	if w.t.Failed() { // then the weather may be over
+		return true
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.made.Add(1) > w.todo && int64(w.kills) >= w.todo*3/100 && w.pauses > 0 && w.blocklistings > 0

@@ -65,10 +65,11 @@ func strikeFrom(t *testing.T, first, stride, atOnce int, at strike) int {
 }
 
 // strikeInside strikes at random moments until as many strikes as are wanted fell
-// inside a native call: it had begun, and had not returned.
+// inside a native call: it had begun, and had not returned. Of a call that is over before
+// a busy machine gets to strike, fewer may.
 func strikeInside(t *testing.T, call string, want, atOnce int, at strike) {
 	t.Helper()
-	var inside, struck atomic.Int64
+	var inside, struck, reached atomic.Int64
 	var moment moment
 	var group errgroup.Group
 	group.SetLimit(min(atOnce, want))
@@ -87,6 +88,7 @@ func strikeInside(t *testing.T, call string, want, atOnce int, at strike) {
 			if !passed(t, log, "before "+call) {
 				return nil
 			}
+			reached.Add(1)
 			returned := passed(t, log, "after "+call)
 			if killed && !returned {
 				inside.Add(1)
@@ -97,7 +99,8 @@ func strikeInside(t *testing.T, call string, want, atOnce int, at strike) {
 	}
 	_ = group.Wait()
 	t.Logf("struck %d times, %d of them inside %s", struck.Load(), inside.Load(), call)
-	if int(inside.Load()) < want && !t.Failed() {
+	short := int(reached.Load()) >= tries/2 && time.Duration(moment.bound.Load()) < 5*leastBound
+	if int(inside.Load()) < want && !short && !t.Failed() {
 		t.Errorf("struck %d times inside %s, want %d: is that the call that does it?", inside.Load(), call, want)
 	}
 }
