@@ -125,7 +125,7 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 	}
 	if isErrno(err, syscall.EBUSY, syscall.EPERM, syscall.EINVAL, syscall.EOPNOTSUPP) {
 		if dropping := marks.drop(m.key()); dropping != nil {
-			return fmt.Errorf("%v; %w", err, dropping)
+			return fmt.Errorf("%s; its mark stays: %w", err.Error(), dropping)
 		}
 		return s.giveBack(ioctx, group, spec, err)
 	}
@@ -154,7 +154,7 @@ func (s *scope) bringBackIfOpened(ioctx *ioContext, img *openImage, marks regist
 		return back
 	}
 	if dropping := marks.drop(m.key()); dropping != nil {
-		return fmt.Errorf("%v; %w", err, dropping)
+		return fmt.Errorf("%s; its mark stays: %w", err.Error(), dropping)
 	}
 	return err
 }

@@ -96,7 +96,7 @@ func TestPurgeOfALargeImage(t *testing.T) {
 		_, err := s.images.Purge(ctx, s.pool, rbd.PurgeOptions{})
 		stopped <- err
 	}()
-	for s.sizeInTrash(id) == 1<<40 { // 63 steps are still to come
+	for deadline := time.Now().Add(2 * time.Minute); s.sizeInTrash(id) == 1<<40 && time.Now().Before(deadline); { // 63 steps are still to come
 		time.Sleep(time.Millisecond)
 	}
 	cancel()

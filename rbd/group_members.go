@@ -168,7 +168,7 @@ func (s *scope) giveBack(ioctx *ioContext, g GroupSpec, image ImageSpec, cause e
 	case err == nil, refusal(err): // the group is not there any more, or not this entity's
 		return cause
 	}
-	return fmt.Errorf("%v; it is to be put back into its group: %w", cause, err)
+	return fmt.Errorf("%s; it is to be put back into its group: %w", cause.Error(), err)
 }
 
 // joinAgain puts an image into the group g that it had been in, if that is still there:

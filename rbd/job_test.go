@@ -25,7 +25,7 @@ func (s space) work(m *rbd.Images) (stop func()) {
 // until waits for a job to be in a state.
 func (s space) until(id string, ok func(rbd.Job) bool) rbd.Job {
 	s.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		j, err := s.images.Job(s.Context(), s.pool, id)
 		s.must(err)
 		if ok(j) {

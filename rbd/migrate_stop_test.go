@@ -49,7 +49,7 @@ func (m movable) stayed() {
 // purged purges a pool; who moves images may be at that, too.
 func (m movable) purged(pool string) {
 	m.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		p, err := m.images.Purge(m.Context(), pool, rbd.PurgeOptions{})
 		m.must(err)
 		if p.Waiting == 0 {

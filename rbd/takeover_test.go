@@ -254,10 +254,10 @@ func TestTakeOverOfNoRevert(t *testing.T) {
 // TestRevertSaysThatItHasBegun before it changes anything.
 func TestRevertSaysThatItHasBegun(t *testing.T) {
 	s := newSpace(t)
-	v := s.slowOf("v", 1<<20)
+	v := s.slowOf("v", 4<<20)
 	_, err := s.images.EnsureSnapshot(t.Context(), v.At("s"), rbd.SnapOptions{})
 	s.must(err)
-	_, err = s.images.Write(t.Context(), v, rbd.Source{Reader: noise(1 << 20)}, nil)
+	_, err = s.images.Write(t.Context(), v, rbd.Source{Reader: noise(4 << 20)}, nil)
 	s.must(err)
 	ended := make(chan error, 1)
 	go func() { ended <- s.images.Revert(t.Context(), v.At("s"), nil) }()

@@ -43,7 +43,7 @@ func TestWatchOfTheKilled(t *testing.T) {
 		if removed { // by one who is then killed in it
 			rbd.HalfRemove(t, w.images, w.v)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second)
 		done, err := w.images.Ensure(ctx, rbd.Want{Image: w.v, Size: 16 << 20})
 		cancel()
 		if err != nil || !done.Created {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"rbdctl/internal/lab"
 	"rbdctl/internal/lab/labtest"
@@ -106,12 +107,18 @@ func down(t *testing.T, o lab.DownOptions) {
 // pids are the processes of a lab by part; every part must be up.
 func pids(t *testing.T, l *lab.Lab) map[string]int {
 	t.Helper()
-	report, err := lab.Status(t.Context(), l.Dir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !report.Up {
-		t.Fatalf("not up: %+v", report.Parts)
+	var report *lab.Report
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) { // one that is busy may not answer at once
+		var err error
+		if report, err = lab.Status(t.Context(), l.Dir()); err != nil {
+			t.Fatal(err)
+		}
+		if report.Up {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not up: %+v", report.Parts)
+		}
 	}
 	found := map[string]int{}
 	for _, p := range report.Parts {

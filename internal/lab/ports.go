@@ -43,7 +43,7 @@ func freePorts() ([2]int, error) {
 // portsBecomeFree is portsFree, and waits a moment for a process that was killed: it
 // loses its environment, by which we know it, before its sockets.
 func portsBecomeFree(ctx context.Context, ports [2]int) (bool, error) {
-	const moment = 3 * time.Second
+	const moment = 20 * time.Second
 	for deadline := time.Now().Add(moment); !portsFree(ports); {
 		if time.Now().After(deadline) {
 			return false, nil

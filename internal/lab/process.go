@@ -63,8 +63,8 @@ func leadsSession(pid int) bool {
 // cannot be read belongs to another user, and so not to this lab.
 func (s *state) partOf(pid int) (string, bool) {
 	proc := "/proc/" + strconv.Itoa(pid)
-	environ, err := os.ReadFile(proc + "/environ")
-	if err != nil || len(environ) == 0 {
+	environ := environOf(proc)
+	if len(environ) == 0 {
 		return "", false
 	}
 	mine, part := false, ""
@@ -81,6 +81,23 @@ func (s *state) partOf(pid int) (string, bool) {
 		return part, true
 	}
 	return guestPart, s.isGuest(proc, environ)
+}
+
+// environOf reads the environment of a process, which it has until the last of its threads
+// has ended: as long it has its sockets and locks, too, though the first thread has none any
+// more.
+func environOf(proc string) []byte {
+	environ, err := os.ReadFile(proc + "/environ")
+	if err != nil || len(environ) > 0 {
+		return environ
+	}
+	threads, _ := filepath.Glob(proc + "/task/*/environ")
+	for _, thread := range threads {
+		if environ, _ = os.ReadFile(thread); len(environ) > 0 {
+			break
+		}
+	}
+	return environ
 }
 
 // isGuest recognizes a QEMU of the lab's libvirtd. libvirt gives it an

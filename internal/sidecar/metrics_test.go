@@ -20,6 +20,11 @@ func TestMetrics(t *testing.T) {
 	r.wants(http.StatusOK, http.MethodGet, path, nil)
 	r.wants(http.StatusNotFound, http.MethodGet, "/v1/volumes/"+uuid.NewString(), nil)
 	r.wants(http.StatusNotFound, http.MethodGet, "/wp-login.php", nil)
+	// A call that was answered may not have ended yet.
+	r.eventually("no call is in flight", func() bool {
+		text := r.statusPage("/metrics").text
+		return strings.Contains(text, "\nrbdctl_native_calls_in_flight 0\n") && strings.Contains(text, "\nrbdctl_http_requests_in_flight 0\n")
+	})
 	page := r.statusPage("/metrics")
 	if page.status != http.StatusOK {
 		t.Fatalf("/metrics = %d", page.status)

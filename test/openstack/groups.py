@@ -78,4 +78,4 @@ def groups(r: Resources):
     r.away("group", of_snapshot)
     r.away("group", from_group)
     expect("groups that are left", pools.groups(), [])
-    cloud.until("pool and trash are empty", lambda: not pools.images() and not pools.trash(), 30, 1)
+    cloud.until("pool and trash are empty", lambda: not pools.images() and not pools.trash(), 150, 1)

@@ -62,6 +62,7 @@ def migrate(r: Resources):
         r.type("scenario-second", {"volume_backend_name": "second"})
         free(r)
         attached(r)
+        cloud.until("the other pool's trash is empty", lambda: not pools.trash(SECOND), 150, 1)
     finally:
         r.clean()  # while its services run
         second_backend("end")

@@ -1,5 +1,7 @@
 """Volumes, snapshots, groups, backups, Glance images and servers through the public
 APIs: what each waits for, and that it goes away again."""
+import time
+
 import cloud
 from cloud import until
 
@@ -68,15 +70,15 @@ class Resources:
     def gone(self, kind, ident, seconds=240):
         def away():
             status = self.status(kind, ident)
-            if status.startswith("error"):
+            refused = kind in ("volume", "snapshot") and status == "available"
+            if refused or status.startswith("error"):
                 raise AssertionError("%s %s is %s, not gone" % (kind, ident, status))
             return status == "gone"
         until("%s %s is gone" % (kind, ident), away, seconds)
 
-    def away(self, kind, ident, patience=30):
+    def away(self, kind, ident, patience=150):
         """Removes it and waits. A Glance image whose last clone has just been deleted
-        may be held for a moment: a driver may remove what is deleted in the background,
-        but an operator must not have to wait for it."""
+        may be held for a while: a driver may remove what is deleted in the background."""
         def asked():
             try:
                 self.remove(kind, ident)
@@ -120,12 +122,15 @@ class Resources:
             self.c.post(self.where("type", ident) + "/encryption", {"encryption": encryption})
         return ident
 
-    def clean(self):
-        """Removes what is left, dependents first. What resists is told, and stays in made."""
-        resisted = []
+    def clean(self, seconds=600):
+        """Removes what is left, dependents first. What resists is told, and stays in made,
+        and so is what there is no time for."""
+        resisted, end = [], time.monotonic() + seconds
         for kind in LEAF_FIRST:
             for ident in [i for k, i in reversed(self.made) if k == kind]:
                 try:
+                    if time.monotonic() > end:
+                        raise AssertionError("no time is left")
                     self.put_away(kind, ident)
                 except (AssertionError, cloud.Refused) as why:
                     print("       left behind: %s %s: %s" % (kind, ident, why))

@@ -134,6 +134,7 @@ if ((record)); then
 fi
 ((!both)) || upstream
 step "both drivers: switching, and what each leaves" py both.py
+((${#failed[@]} == 0)) || "$here/switch.sh" "$cloud" sidecar # wherever that ended
 sidecar
 echo
 if ((${#failed[@]})); then

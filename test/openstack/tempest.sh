@@ -39,6 +39,7 @@ if [[ -n $selection ]]; then
 	/usr/bin/python3 "$here/results.py" select "$selection" all >selected
 fi
 # Its status is that of the tests; what it could not run shows in the results.
-"${stestr[@]}" run "${options[@]}" "$suites" >run.log 2>&1 || true
+timeout --kill-after 60 "${LIMIT:-3600}" env -i "${bare_env[@]}" "${stestr[@]:1}" \
+	run "${options[@]}" "$suites" >run.log 2>&1 || true
 "${stestr[@]}" last --subunit >subunit
 /usr/bin/python3 "$here/results.py" report subunit "$out"

@@ -38,11 +38,11 @@ same() {
 	[[ $2 == "$3" ]] || fail "$1: is '$3', not '$2'"
 }
 
-# until_true NAME COMMAND... waits up to 20 seconds for a command to succeed.
+# until_true NAME COMMAND... waits up to a minute for a command to succeed.
 until_true() {
-	local end=$((SECONDS + 20))
+	local end=$((SECONDS + 60))
 	until "${@:2}"; do
-		((SECONDS < end)) || fail "$1: not within 20 s"
+		((SECONDS < end)) || fail "$1: not within a minute"
 		sleep 0.1
 	done
 }
@@ -64,7 +64,7 @@ as() {
 # request METHOD PATH [BODY] makes a request as Cinder's user, once, and prints the
 # answer; it fails unless that is a success.
 request() {
-	as cinder curl --silent --show-error --fail-with-body --max-time 30 --unix-socket "$socket" \
+	as cinder curl --silent --show-error --fail-with-body --max-time 90 --unix-socket "$socket" \
 		--request "$1" ${3:+--header "Content-Type: application/json" --data "$3"} "http://sidecar$2"
 }
 
@@ -250,10 +250,10 @@ killed() {
 stuck() {
 	local pid
 	same "the watchdog of the unit" 30s "$(property WatchdogUSec)"
-	drop_in watchdog '[Service]' 'WatchdogSec=2s'
+	drop_in watchdog '[Service]' 'WatchdogSec=8s'
 	systemctl restart rbdctl.service
 	pid=$(main_pid)
-	sleep 4
+	sleep 16
 	same "the process after some times of the watchdog" "$pid" "$(main_pid)"
 	kill -STOP "$pid"
 	serves "after the watchdog"

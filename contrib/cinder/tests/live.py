@@ -10,6 +10,7 @@ whose keyring CEPH_CONF finds; CEPH_USER names it (cinder).
 
 import os
 import subprocess
+import time
 from unittest import mock
 import uuid
 
@@ -55,6 +56,15 @@ class LiveTestCase(base.DriverTestCase):
     def delete_all(self):
         for volume in reversed(self.made_here):
             self.driver.delete_volume(volume)
+
+    def purged(self):
+        """Purges until nothing waits: the sidecar may be at it, too."""
+        for _ in range(60):
+            if not self.driver._client.call(
+                    'POST', '/v1/trash/purge', {})['waiting']:
+                return
+            time.sleep(1)
+        self.fail('the trash is never empty')
 
     def volume(self, *args, **known):
         made = super().volume(*args, **known)
@@ -131,7 +141,7 @@ class LiveTest(LiveTestCase):
                 self.content(volume, 1 << 20), self.size(volume)))
         for volume in self.made_here:
             self.driver.delete_volume(volume)
-        self.driver._client.call('POST', '/v1/trash/purge', {})
+        self.purged()
         ceph('rbd', 'snap', 'unprotect', spec + '@snap')
         ceph('rbd', 'snap', 'rm', '--no-progress', spec + '@snap')
 

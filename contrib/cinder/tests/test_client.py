@@ -124,7 +124,7 @@ class ClientTest(_TestCase):
                 self.sidecar.requests.clear()
                 self.sidecar.faults = [lambda *_: done.wait() and None]
                 self.assertEqual(
-                    kind, self.problem(method, VOLUME, timeout=0.2).kind)
+                    kind, self.problem(method, VOLUME, timeout=2).kind)
                 done.set()
                 self.assertEqual(1, len(self.sidecar.requests))
 

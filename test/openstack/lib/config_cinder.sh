@@ -28,7 +28,7 @@ backend() {
 		rbd_flatten_volume_from_snapshot = false
 		report_discard_supported = true
 	C
-	[[ $2 == upstream ]] || echo "rbdctl_socket = $4"
+	[[ $2 == upstream ]] || printf '%s\n' "rbdctl_socket = $4" "rbdctl_retry_time = 300" # it is killed now and then
 }
 
 # config_cinder DRIVER writes cinder.conf.

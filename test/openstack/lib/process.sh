@@ -57,6 +57,8 @@ stop() {
 		kill -TERM "$id" 2>/dev/null || true
 		while ((tries-- > 0)) && running "$name"; do sleep 0.1; done
 		kill -KILL -- "-$id" 2>/dev/null || true # the group is its alone: setsid made it
+		tries=200
+		while ((tries-- > 0)) && running "$name"; do sleep 0.1; done
 	fi
 	rm -f "$run/$name.pid"
 }
