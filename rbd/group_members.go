@@ -149,16 +149,17 @@ func (s *scope) groupLeft(image ImageSpec) GroupSpec {
 }
 
 // giveBack puts an image whose deletion is refused with cause back into its group g. From
-// here on its intent is of that: whoever takes it over deletes nothing. It returns cause when
-// nothing is left to be done, so that the image is as it was.
+// here on a delete's intent is of that: whoever takes it over deletes nothing. It returns
+// cause when nothing is left to be done, so that the image is as it was.
 func (s *scope) giveBack(ioctx *ioContext, g GroupSpec, image ImageSpec, cause error) error {
 	if g.Group == "" {
 		return cause
 	}
-	i := s.holds(image)
-	i.record.deed = deed{Op: opJoin, Other: g.String()}
-	if err := i.write("intent rejoin"); err != nil {
-		return err
+	if i := s.holds(image); i != nil && i.record.Op == opDelete {
+		i.record.deed = deed{Op: opJoin, Other: g.String()}
+		if err := i.write("intent rejoin"); err != nil {
+			return err
+		}
 	}
 	err := s.joinAgain(ioctx, g, image)
 	var held *heldError
