@@ -1,6 +1,7 @@
 package rbd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -150,14 +151,13 @@ func (i *intent) refused(err error) bool {
 // undid what it had changed.
 func refusal(err error) bool {
 	var held *heldError
-	kind := ownKind(err)
-	if kind == nil {
-		kind = kindOf(err)
-	}
-	for _, unsure := range []error{ErrUnavailable, ErrOutcomeUnknown} {
-		if errors.Is(err, unsure) || errors.Is(kind, unsure) {
-			return false
-		}
-	}
-	return kind != nil && !errors.As(err, &held)
+	return cmp.Or(ownKind(err), kindOf(err)) != nil && !unsure(err) && !errors.As(err, &held)
+}
+
+// unsure tells whether err leaves open what became of an operation, of which a part may have
+// been refused.
+func unsure(err error) bool {
+	kind := cmp.Or(ownKind(err), kindOf(err))
+	return errors.Is(kind, ErrUnavailable) || errors.Is(kind, ErrOutcomeUnknown) ||
+		errors.Is(err, errNoAnswer) || errors.Is(err, errShutOut)
 }

@@ -26,8 +26,8 @@ func wrap(op, subject string, err error) error {
 		return nil
 	}
 	kind := ownKind(err)
-	if errors.Is(err, errShutOut) && !errors.Is(kind, ErrOutcomeUnknown) {
-		kind = ErrUnavailable // whatever else went wrong follows from that
+	if (errors.Is(err, errShutOut) || errors.Is(err, errNoAnswer)) && !errors.Is(kind, ErrOutcomeUnknown) {
+		kind = ErrUnavailable // whatever else went wrong follows from that, or is not all
 	}
 	if kind == nil {
 		kind = kindOf(err)

@@ -2,6 +2,7 @@ package rbd
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"syscall"
@@ -122,6 +123,10 @@ func (m *Images) DeleteGroup(ctx context.Context, g GroupSpec) error {
 	_, err := changeGroup(ctx, m, deed{Op: opGroupDelete}, g, func(s *scope, ioctx *ioContext) (struct{}, error) {
 		return struct{}{}, s.removeGroup(ioctx, g)
 	})
+	var held *heldError
+	if errors.As(err, &held) && held.record.Subject != g.holder().String() {
+		err = wrap(opGroupDelete, g.String(), fault.Newf(ErrUnavailable, "somebody's snapshot of it has to be ended, and another operation is at its image: try again (%v)", held))
+	}
 	return err
 }
 

@@ -152,7 +152,7 @@ func (s *scope) groupLeft(image ImageSpec) GroupSpec {
 // here on a delete's intent is of that: whoever takes it over deletes nothing. It returns
 // cause when nothing is left to be done, so that the image is as it was.
 func (s *scope) giveBack(ioctx *ioContext, g GroupSpec, image ImageSpec, cause error) error {
-	if g.Group == "" {
+	if g.Group == "" || !refusal(cause) {
 		return cause
 	}
 	if i := s.holds(image); i != nil && i.record.Op == opDelete {
@@ -162,21 +162,22 @@ func (s *scope) giveBack(ioctx *ioContext, g GroupSpec, image ImageSpec, cause e
 		}
 	}
 	err := s.joinAgain(ioctx, g, image)
-	var held *heldError
 	switch {
-	case errors.As(err, &held):
-		return fault.Newf(ErrUnavailable, "%v; it is to be put back into its group, and another operation is at that: try again (%v)", cause, held)
-	case err == nil, refusal(err): // the group is not there any more, or not this entity's
+	case err == nil, errors.Is(err, ErrNotFound):
 		return cause
+	case unsure(err):
+		return fmt.Errorf("%s; it is to be put back into its group: %w", cause.Error(), err)
 	}
-	return fmt.Errorf("%s; it is to be put back into its group: %w", cause.Error(), err)
+	return fault.Newf(ErrUnavailable, "%v; it is to be put back into its group: try again (%v)", cause, err)
 }
 
-// joinAgain puts an image into the group g that it had been in, if that is still there:
-// under the group's intent, as it may be about to go. A *heldError tells of another
+// joinAgain puts an image into the group g that it had been in, if that is still there, and
+// takes it: under the group's intent, as it may be about to go. A *heldError tells of another
 // operation at the group.
 func (s *scope) joinAgain(ioctx *ioContext, g GroupSpec, image ImageSpec) error {
-	join := func() error { return ignore(s.rejoin(ioctx, g, image), syscall.ENOENT) }
+	join := func() error {
+		return ignore(s.rejoin(ioctx, g, image), syscall.ENOENT, syscall.EINVAL, syscall.EPERM, syscall.EACCES)
+	}
 	if i := s.holds(g.holder()); i != nil {
 		if i.record.Op == opGroupDelete {
 			return nil

@@ -2,6 +2,7 @@ package rbd
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,12 +23,15 @@ func (s *scope) removeGroup(ioctx *ioContext, g GroupSpec) error {
 	if err := s.removeWhole(ioctx, g); err != nil {
 		return err
 	}
+	var errs []error
 	for _, image := range images {
-		if err := s.endUnsnapsOf(g.Namespace, image); err != nil && !refusal(err) { // Fsck tells of those
-			return err
+		err := s.endUnsnapsOf(g.Namespace, image)
+		var held *heldError
+		if errors.As(err, &held) || unsure(err) { // of the others Fsck tells
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (s *scope) removeWhole(ioctx *ioContext, g GroupSpec) error {
@@ -87,7 +91,7 @@ func (s *scope) endUnsnapsOf(namespace, image string) error {
 	poolID, id, _ := strings.Cut(image, "/")
 	number, err := strconv.ParseInt(poolID, 10, 64)
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // it is none
 	}
 	pool, err := native(s, "rados_pool_reverse_lookup", func() (string, error) { return s.conn().GetPoolByID(number) })
 	if err != nil {
@@ -95,6 +99,9 @@ func (s *scope) endUnsnapsOf(namespace, image string) error {
 	}
 	ioctx, err := s.pool(pool, namespace)
 	if err != nil {
+		return err
+	}
+	if half, err := s.halfRemovedOf(ioctx, id); err != nil || len(half) == 0 {
 		return err
 	}
 	name, err := s.listedAs(ioctx, id)

@@ -314,13 +314,18 @@ func (i *intent) made(id string) error {
 func (i *intent) still() error { return i.write("intent still") }
 
 // finish removes the intent: the operation is done, or undone. ErrUnavailable
-// when the lease was lost: somebody else looks after the image now.
+// when the lease was lost: somebody else looks after the image now; or when it could not be
+// removed: whoever comes next carries it out.
 func (i *intent) finish() error {
 	i.done = true
-	return i.held(i.operate("intent finish", func(w *rados.WriteOp) {
+	err := i.held(i.operate("intent finish", func(w *rados.WriteOp) {
 		assertLocked(w, i.record.Cookie)
 		w.Remove()
 	}))
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("%w: its record stays: %w", ErrUnavailable, err)
+	}
+	return err
 }
 
 // release leaves the intent to whoever comes next, who need not fence us, unless cause

@@ -40,6 +40,16 @@ func (s *scope) halfRemoved(ioctx *ioContext, img *openImage, id string) ([]libr
 	return half, nil
 }
 
+// halfRemovedOf is halfRemoved for an image by its id; none when it is gone.
+func (s *scope) halfRemovedOf(ioctx *ioContext, id string) ([]librbd.SnapInfo, error) {
+	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
+	if err != nil {
+		return nil, ignore(err, syscall.ENOENT)
+	}
+	half, err := s.halfRemoved(ioctx, img, id)
+	return half, errors.Join(err, img.close())
+}
+
 // endUnsnaps ends the removals of an image's snapshots that were cut short. Call it when
 // this process holds the image's intent.
 func (s *scope) endUnsnaps(ioctx *ioContext, img *openImage) error {
