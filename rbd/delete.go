@@ -59,6 +59,11 @@ func (m *Images) Delete(ctx context.Context, spec ImageSpec, o DeleteOptions) er
 			err = attempt()
 		}
 	}
+	// A delete by another that is not at its end is carried out: the image does not stay as it is.
+	var held *heldError
+	if errors.As(err, &held) && held.record.Op == opDelete && held.record.Subject == spec.String() {
+		err = wrap(opDelete, spec.String(), fault.New(ErrUnavailable, held.Error()))
+	}
 	return err
 }
 

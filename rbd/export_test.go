@@ -79,6 +79,16 @@ func LeaveIntent(t testing.TB, m *Images, spec ImageSpec, made, dead string, hel
 	})
 }
 
+// LeaveLiving makes the intent of d as the process that began this one, which lives, and
+// holds its lock.
+func LeaveLiving(t testing.TB, m *Images, spec ImageSpec, d Deed) {
+	t.Helper()
+	leave(t, m, spec, d, true, func(r *record) {
+		r.Begun, r.Owner.PID = true, os.Getppid()
+		r.Owner.Started, _ = startTime(r.Owner.PID)
+	})
+}
+
 // leave makes the intent of d, changes its record, and leaves it so; the lock is still
 // held if held says so.
 func leave(t testing.TB, m *Images, spec ImageSpec, d Deed, held bool, change func(*record)) {

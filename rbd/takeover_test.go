@@ -287,3 +287,19 @@ func TestDeleteWaitsForALivingOwner(t *testing.T) {
 	defer cancel()
 	s.must(s.images.Delete(ctx, v, rbd.DeleteOptions{}))
 }
+
+// TestDeleteDuringADelete by another says that it may be done yet, and not that the image
+// stays as it is.
+func TestDeleteDuringADelete(t *testing.T) {
+	s := newSpace(t)
+	v := s.blank("v")
+	rbd.LeaveLiving(t, s.images, v, rbd.Deed{Op: "delete"})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err := s.images.Delete(ctx, v, rbd.DeleteOptions{})
+	if s.is(err, rbd.ErrUnavailable); errors.Is(err, rbd.ErrInUse) {
+		t.Errorf("Delete = %v, which says that nothing is changed", err)
+	}
+	rbd.DropIntent(t, s.images, v)
+	s.delete("v")
+}

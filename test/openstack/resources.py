@@ -76,9 +76,10 @@ class Resources:
             return status == "gone"
         until("%s %s is gone" % (kind, ident), away, seconds)
 
-    def away(self, kind, ident, patience=150):
+    def away(self, kind, ident, patience=30):
         """Removes it and waits. A Glance image whose last clone has just been deleted
-        may be held for a while: a driver may remove what is deleted in the background."""
+        may be held for a moment: a driver may remove what is deleted in the background,
+        but an operator must not have to wait for it."""
         def asked():
             try:
                 self.remove(kind, ident)

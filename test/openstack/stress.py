@@ -87,7 +87,7 @@ def crash(r: Resources):
     restart_sidecar()
     for ident in made:
         r.gone("volume", ident)
-    r.away("image", image)
+    r.away("image", image, 150)  # a purge that was to come may have gone with the killed one
 
 
 def ended(process):

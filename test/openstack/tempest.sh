@@ -38,7 +38,8 @@ if [[ -n $selection ]]; then
 	"${stestr[@]}" list >all
 	/usr/bin/python3 "$here/results.py" select "$selection" all >selected
 fi
-# Its status is that of the tests; what it could not run shows in the results.
+# Its status is that of the tests; what it could not run shows in the results, and so does
+# what it had no time for: LIMIT seconds, an hour.
 timeout --kill-after 60 "${LIMIT:-3600}" env -i "${bare_env[@]}" "${stestr[@]:1}" \
 	run "${options[@]}" "$suites" >run.log 2>&1 || true
 "${stestr[@]}" last --subunit >subunit
