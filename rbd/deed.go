@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"rbdctl/internal/fault"
 )
 
 // The operations that take an intent. Those that make an image leave one that is
@@ -70,7 +72,8 @@ func (d deed) makes() bool {
 	return d.Op == opCreate || d.Op == opClone || d.Op == opImport || d.Op == opMoveTo || d.Op == opImportTo
 }
 
-// harmless tells whether d, cut short anywhere, leaves an image that is whole.
+// harmless tells whether d, cut short anywhere, leaves nothing that is to be carried out: an
+// image that is whole, or one in the trash, of which the mark says what was begun.
 func (d deed) harmless() bool {
 	switch d.Op {
 	case opSnapshot, opExtend, opPurge, opMetadata, opWrite, opFeatures, opResnap, opFlatten, opMigrate, opImporter, opCheck,
@@ -101,7 +104,19 @@ func (d deed) subject(spec ImageSpec) string {
 // other operations on the same image as long as ctx lasts. fn must be fit to be
 // run again after it was cut short anywhere.
 func change[T any](ctx context.Context, m *Images, d deed, spec ImageSpec, fn func(*scope, *ioContext) (T, error)) (T, error) {
-	return afterOthers(ctx, func() (T, error) { return tryChange(ctx, m, d, spec, fn) })
+	value, err := afterOthers(ctx, func() (T, error) { return tryChange(ctx, m, d, spec, fn) })
+	return value, d.heldByItself(spec, err)
+}
+
+// heldByItself is err, but of d held up by the same operation on spec, which somebody is at or
+// had begun: that may come to its end yet, so that "in use" would not be true.
+func (d deed) heldByItself(spec ImageSpec, err error) error {
+	var held *heldError
+	if !errors.As(err, &held) || d.Op == opWrite || // which is of other content
+		held.record.Op != d.Op || held.record.Snap != d.Snap || held.record.Subject != spec.String() {
+		return err
+	}
+	return wrap(d.Op, d.subject(spec), fault.New(ErrUnavailable, held.Error()))
 }
 
 // tryChange is change that does not wait: a *heldError tells of another operation.
@@ -147,11 +162,20 @@ func (i *intent) refused(err error) bool {
 	return refusal(err)
 }
 
-// refusal tells whether an operation that ended with err changed nothing, or
-// undid what it had changed.
+// refusal tells whether err says that an operation changed nothing, or undid what it had
+// changed. One that is past that point has to give its errors another kind.
 func refusal(err error) bool {
 	var held *heldError
 	return cmp.Or(ownKind(err), kindOf(err)) != nil && !unsure(err) && !errors.As(err, &held)
+}
+
+// halfDone is err, as that of an operation that has changed something and is to be carried on
+// with: then nothing is a refusal.
+func halfDone(err error) error {
+	if err == nil || !refusal(err) {
+		return err
+	}
+	return fault.Newf(ErrUnavailable, "it is half done: try again (%s)", err.Error())
 }
 
 // unsure tells whether err leaves open what became of an operation, of which a part may have

@@ -1,6 +1,7 @@
 package rbd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,12 +60,7 @@ func (m *Images) Delete(ctx context.Context, spec ImageSpec, o DeleteOptions) er
 			err = attempt()
 		}
 	}
-	// A delete by another that is not at its end is carried out: the image does not stay as it is.
-	var held *heldError
-	if errors.As(err, &held) && held.record.Op == opDelete && held.record.Subject == spec.String() {
-		err = wrap(opDelete, spec.String(), fault.New(ErrUnavailable, held.Error()))
-	}
-	return err
+	return d.heldByItself(spec, err)
 }
 
 // endJobs cancels the jobs that are at an image, of these kinds or of all, and waits for
@@ -104,12 +100,39 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 		return err
 	}
 	if err := img.idle(); err != nil {
-		return s.giveBack(ioctx, s.groupLeft(spec), spec, err)
+		return s.keepNamed(ioctx, img, spec, err)
 	}
 	group, err := s.leaveAny(ioctx, img, spec)
 	if err != nil {
 		return err
 	}
+	return s.giveBack(ioctx, group, spec, s.putInTrash(ioctx, img, spec, delay))
+}
+
+// keepNamed is the end of a delete that cause is in the way of before it has begun. An
+// earlier one that was cut short may have: its mark must not count of a move to the trash
+// that somebody else makes, and the image goes back into its group.
+func (s *scope) keepNamed(ioctx *ioContext, img *openImage, spec ImageSpec, cause error) error {
+	if !refusal(cause) {
+		return cause
+	}
+	id, err := native(s, "rbd_get_id", img.GetId)
+	if err != nil {
+		return err
+	}
+	marks, err := s.register(spec.Pool, trashRegister)
+	if err != nil {
+		return err
+	}
+	if err := marks.unmark(inNamespace(spec.Namespace, id), cause); err != nil {
+		return err
+	}
+	return s.giveBack(ioctx, s.groupLeft(spec), spec, cause)
+}
+
+// putInTrash marks an image that is in no group, and moves it to the trash. What it is
+// refused with leaves the image as it was.
+func (s *scope) putInTrash(ioctx *ioContext, img *openImage, spec ImageSpec, delay time.Duration) error {
 	m, err := img.mark(spec, delay)
 	if err != nil {
 		return err
@@ -129,39 +152,82 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 		err = nil // what was done before is verified below
 	}
 	if isErrno(err, syscall.EBUSY, syscall.EPERM, syscall.EINVAL, syscall.EOPNOTSUPP) {
-		if dropping := marks.drop(m.key()); dropping != nil {
-			return fmt.Errorf("%s; its mark stays: %w", err.Error(), dropping)
-		}
-		return s.giveBack(ioctx, group, spec, err)
+		return cmp.Or(marks.unmark(m.key(), err), err)
 	}
 	if err != nil {
 		return err
 	}
 	if err := s.confirmTrashed(ioctx, spec, m.ID); err != nil {
+		return halfDone(err)
+	}
+	err = s.bringBackIfOpened(ioctx, img, spec, m)
+	if errors.Is(err, ErrInUse) {
 		return err
 	}
-	err = s.bringBackIfOpened(ioctx, img, marks, m)
-	if errors.Is(err, ErrInUse) {
-		err = s.giveBack(ioctx, group, spec, err)
+	return halfDone(err)
+}
+
+// unmark drops the mark of an image that cause keeps where it is.
+func (r register) unmark(key string, cause error) error {
+	if err := r.drop(key); err != nil {
+		return fmt.Errorf("%s; its mark stays: %w", cause.Error(), err)
 	}
-	return err
+	return nil
 }
 
 // bringBackIfOpened undoes the move of an image that a client opened since it was
-// looked at, before its name was gone.
-func (s *scope) bringBackIfOpened(ioctx *ioContext, img *openImage, marks register, m mark) error {
+// looked at, before its name was gone. A purge may have come to it by now, and opens it,
+// too: so it is brought back under the intent of its entry, which the purge holds.
+func (s *scope) bringBackIfOpened(ioctx *ioContext, img *openImage, spec ImageSpec, m mark) error {
 	err := img.idle()
 	if !errors.Is(err, ErrInUse) {
 		return ignore(err, syscall.ENOENT) // Purge was quick
 	}
-	back := run(s, "rbd_trash_restore", func() error { return librbd.TrashRestore(ioctx, m.ID, m.Name) })
-	if back != nil {
-		return back
+	marks, err := s.register(spec.Pool, trashRegister)
+	if err != nil {
+		return err
 	}
-	if dropping := marks.drop(m.key()); dropping != nil {
-		return fmt.Errorf("%s; its mark stays: %w", err.Error(), dropping)
+	for waited := time.Duration(0); ; waited += 50 * time.Millisecond {
+		var now mark
+		if noted, err := marks.get(m.key(), &now); err != nil || !noted || now.Begun {
+			return err // the purge found that no client has it open
+		}
+		i, err := s.beginDeed(deed{Op: opCheck}, m.entry(spec.Pool))
+		var held *heldError
+		if errors.As(err, &held) && waited < lease {
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		if held != nil {
+			err = fault.Newf(ErrUnavailable, "a client opened it while it was deleted, and its entry in the trash is busy: try again (%v)", held)
+		}
+		if err != nil {
+			return err
+		}
+		err = s.bringBack(ioctx, img, spec, marks, m)
+		return errors.Join(err, i.finish())
 	}
-	return err
+}
+
+// bringBack is bringBackIfOpened while nobody can purge the image.
+func (s *scope) bringBack(ioctx *ioContext, img *openImage, spec ImageSpec, marks register, m mark) error {
+	var now mark
+	if noted, err := marks.get(m.key(), &now); err != nil || !noted || now.Begun {
+		return err
+	}
+	opened := img.idle()
+	if !errors.Is(opened, ErrInUse) {
+		return ignore(opened, syscall.ENOENT)
+	}
+	failed := run(s, "rbd_trash_restore", func() error { return librbd.TrashRestore(ioctx, m.ID, m.Name) })
+	id, err := s.idOf(ioctx, spec.Image)
+	if err == nil && id != m.ID {
+		err = fault.Newf(ErrUnavailable, "a client opened it while it was deleted, and it does not come back from the trash: try again (%v)", failed)
+	}
+	if err != nil {
+		return err
+	}
+	return cmp.Or(marks.unmark(m.key(), opened), opened)
 }
 
 // deleteRemains clears away what is left under a name that does not open: nothing,
@@ -215,13 +281,12 @@ func (s *scope) finishMove(ioctx *ioContext, spec ImageSpec, delay time.Duration
 		}
 		return false, nil
 	}
-	entry, there, err := s.trashEntry(ioctx, id)
-	if err != nil || !there || entry.state != trashMoving && entry.state != trashRestoring {
+	if _, there, err := s.trashEntry(ioctx, id); err != nil || !there {
 		return false, err
 	}
 	img, err := s.imageByIDReadOnly(ioctx, id, librbd.NoSnapshot)
 	if err != nil {
-		return false, err
+		return false, ignore(err, syscall.ENOENT) // half removed
 	}
 	m, err := img.mark(spec, delay)
 	if err = errors.Join(err, img.close()); err != nil {
@@ -247,10 +312,11 @@ func (s *scope) moveByLibrbd(ioctx *ioContext, spec ImageSpec, marks register, m
 	if err := s.fit(ioctx, marks, &m); err != nil {
 		return err
 	}
+	before := m
 	if err := s.trashMove(ioctx, spec, delay); err != nil {
 		return err
 	}
-	return s.fit(ioctx, marks, &m)
+	return s.refit(ioctx, marks, before)
 }
 
 // finishRestoring carries to its end a restoration of an image that was cut short, and
@@ -287,8 +353,7 @@ func (s *scope) trashMove(ioctx *ioContext, spec ImageSpec, delay time.Duration)
 	return run(s, "rbd_trash_move", move)
 }
 
-// confirmTrashed looks again: the name is gone, and the image, unless it was purged
-// meanwhile, is in the trash.
+// confirmTrashed looks again: the name is gone.
 func (s *scope) confirmTrashed(ioctx *ioContext, spec ImageSpec, id string) error {
 	now, err := s.idOf(ioctx, spec.Image)
 	if err == nil && now == id {

@@ -93,14 +93,28 @@ func (m mark) sameMove(entry librbd.TrashInfo) bool {
 
 // fit makes the mark tell the entry that the trash has of its image, if it has one.
 func (s *scope) fit(ioctx *ioContext, marks register, m *mark) error {
-	entry, there, err := s.trashEntry(ioctx, m.ID)
-	if err != nil {
+	if err := s.fitted(ioctx, m); err != nil {
 		return err
 	}
+	return marks.put(m.key(), *m)
+}
+
+// refit is fit for a mark that is put in already, and whose image is in the trash: a purge
+// may have begun with it, and say so in the mark, or have ended.
+func (s *scope) refit(ioctx *ioContext, marks register, before mark) error {
+	now := before
+	if err := s.fitted(ioctx, &now); err != nil {
+		return err
+	}
+	return marks.replace(now.key(), before, now)
+}
+
+func (s *scope) fitted(ioctx *ioContext, m *mark) error {
+	entry, there, err := s.trashEntry(ioctx, m.ID)
 	if m.Exact = there; there {
 		m.Deleted = entry.DeletionTime.UTC().Truncate(time.Second)
 	}
-	return marks.put(m.key(), *m)
+	return err
 }
 
 // marks reads the trash register of a pool, oldest first.

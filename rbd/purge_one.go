@@ -244,11 +244,9 @@ func (s *scope) trashRemove(ioctx *ioContext, id string) error {
 
 // finishMoving makes an entry whose move was cut short, or whose restoration was, and
 // which has no name, one that can be removed. One that has its name, still or again, is
-// left to whoever deletes that, or restores it once more: errWaiting.
+// left to whoever deletes that, or restores it once more: errWaiting. So is one that lies in
+// the trash and has its name: librbd's moves end so when a write was not answered.
 func (s *scope) finishMoving(ioctx *ioContext, entry trashEntry) error {
-	if entry.state != trashMoving && entry.state != trashRestoring {
-		return nil
-	}
 	name, err := s.listedAs(ioctx, entry.Id)
 	if err != nil {
 		return err
@@ -261,6 +259,9 @@ func (s *scope) finishMoving(ioctx *ioContext, entry trashEntry) error {
 	}
 	if name != "" || id == entry.Id {
 		return errWaiting
+	}
+	if entry.state != trashMoving && entry.state != trashRestoring {
+		return nil
 	}
 	return s.endMoving(ioctx, entry.Id, entry.state)
 }

@@ -70,32 +70,48 @@ func (r register) drop(key string) error {
 // whose intent is finished already, so that no intent stays behind without an entry
 // that leads to it; by then the entry can be a new one.
 func (r register) dropSame(key string, value any) error {
-	want, err := json.Marshal(value)
+	dropped, err := r.ifSame(key, value, "register drop", func(w *rados.WriteOp) { w.RmOmapKeys([]string{key}) })
+	if err != nil || !dropped {
+		return err
+	}
+	return r.removeEmpty()
+}
+
+// replace is put for an entry that is still before; another one stays.
+func (r register) replace(key string, before, after any) error {
+	text, err := json.Marshal(after)
 	if err != nil {
 		return err
+	}
+	_, err = r.ifSame(key, before, "register replace", func(w *rados.WriteOp) { w.SetOmap(map[string][]byte{key: text}) })
+	return err
+}
+
+// ifSame makes a write while an entry is still value; false when it is not.
+func (r register) ifSame(key string, value any, step string, fill func(*rados.WriteOp)) (bool, error) {
+	want, err := json.Marshal(value)
+	if err != nil {
+		return false, err
 	}
 	for {
 		values, err := native(r.s, "rados_omap_get", func() (map[string][]byte, error) {
 			return r.ioctx.GetOmapValues(r.oid, "", key, 1)
 		})
 		if err = ignore(err, syscall.ENOENT); err != nil || !bytes.Equal(values[key], want) {
-			return err
+			return false, err
 		}
 		version, err := r.ioctx.GetLastVersion()
 		if err != nil {
-			return err
+			return false, err
 		}
-		err = r.operate("register drop", func(w *rados.WriteOp) {
+		err = r.operate(step, func(w *rados.WriteOp) {
 			w.AssertVersion(version)
-			w.RmOmapKeys([]string{key})
+			fill(w)
 		})
 		if isErrno(err, syscall.ERANGE, syscall.EOVERFLOW) {
 			continue // something else was put in meanwhile
 		}
-		if err != nil {
-			return ignore(err, syscall.ENOENT)
-		}
-		return r.removeEmpty()
+		return err == nil, ignore(err, syscall.ENOENT)
 	}
 }
 

@@ -39,16 +39,16 @@ func (s *scope) moveUnopened(ioctx *ioContext, img *openImage, m mark) error {
 	}
 	err = run(s, "rados_remove", func() error { return ioctx.Delete("rbd_id." + m.Name) })
 	if err = ignore(err, syscall.ENOENT); err != nil {
-		return err
+		return halfDone(err)
 	}
 	var listing encoder
 	listing.string(m.Name)
 	listing.string(m.ID)
 	err = s.class(ioctx, "rbd_directory", "dir_remove_image", listing.Bytes())
 	if err = ignore(err, syscall.ENOENT); err != nil {
-		return err
+		return halfDone(err)
 	}
-	return s.endMoving(ioctx, m.ID, trashMoving)
+	return halfDone(s.endMoving(ioctx, m.ID, trashMoving))
 }
 
 // movesPlainly is nil for an image that moveUnopened can move, and else errUnusual.
