@@ -77,7 +77,7 @@ func (o *serveOptions) limitFlags() []cli.Flag {
 		&cli.IntFlag{Name: "soft-depth", Usage: "flatten clones with more than `N` parents in the background", Value: cinder.SoftDepth, Destination: &o.Depth.Soft},
 		&cli.IntFlag{Name: "hard-depth", Usage: "refuse clones with more than `N` parents", Value: cinder.HardDepth, Destination: &o.Depth.Hard},
 		&cli.IntFlag{Name: "max-requests", Usage: "refuse more than `N` requests at a time", Value: 256, Destination: &o.MaxRequests},
-		&cli.DurationFlag{Name: "request-timeout", Usage: "answer each request within `DURATION`, but for content", Value: sidecar.DefaultRequestTimeout, Destination: &o.RequestTimeout},
+		&cli.DurationFlag{Name: "request-timeout", Usage: "answer each request within `DURATION`, but for content and reverts", Value: sidecar.DefaultRequestTimeout, Destination: &o.RequestTimeout},
 		&cli.DurationFlag{Name: "drain-timeout", Usage: "let what runs go on for `DURATION` when asked to stop", Value: sidecar.DefaultDrainTimeout, Destination: &o.DrainTimeout},
 		&cli.DurationFlag{Name: "purge-interval", Usage: "purge the trash, and end what dead sidecars began, about every `DURATION`", Value: sidecar.DefaultPurgeInterval, Destination: &o.PurgeInterval},
 		&cli.IntFlag{Name: "purge-limit", Usage: "remove at most `N` images in one purge", Value: 50, Destination: &o.PurgeLimit},
