@@ -55,6 +55,20 @@ def leaves(driver, rounds, patience):
     return r, bad, left
 
 
+def known_debris():
+    """What the upstream driver is known to leave of such a pair: the source under a name
+    that Cinder does not ask for any more, with the protected snapshot of the clone that is
+    gone."""
+    found = []
+    for image in pools.images():
+        if not image.endswith(".deleted"):
+            continue
+        with pools.image(image) as opened:
+            found += ["%s@%s" % (image, s["name"]) for s in opened.list_snaps()
+                      if s["name"].endswith(".clone_snap") and opened.is_protected_snap(s["name"])]
+    return found
+
+
 def wipe(r):
     """Ends what the upstream driver could not: by hand, as an operator has to."""
     r.clean()
@@ -116,7 +130,9 @@ def changes():
 
 def main():
     r, bad, left = leaves("upstream", stress.ROUNDS // 4 or 1, 5)
+    debris = known_debris()
     wipe(r)
+    print("of the sort that is known of it: %s" % (", ".join(debris) or "nothing"))
     if not bad and not left:
         print("the upstream driver left nothing: this run shows no difference")
         return 1

@@ -8,7 +8,8 @@
 #   --full    the whole suites, not the selection in quick.txt
 #   --both    the upstream driver as well, on the same cloud, before ours; compare
 #             with its result and not with the recorded one
-#   --record  only the upstream driver; write its result to results/upstream.txt
+#   --record  write the upstream driver's result to results/upstream.txt: with --both
+#             when it is there, else that is all that is done
 #   --keep    leave the cloud up, and say where it is
 # WORK is the directory to be made for it, by default a temporary one.
 set -euo pipefail
@@ -99,9 +100,14 @@ compare() {
 	/usr/bin/python3 -B "$here/results.py" compare "${options[@]}" "$work/sidecar.txt" "$base"
 }
 
+keep_result() {
+	"$here/record.sh" "$work/upstream.txt" >"$here/results/upstream.txt"
+}
+
 upstream() {
 	step "scenarios, upstream driver" py scenarios.py upstream
 	step "Tempest, upstream driver" suite upstream
+	((!record)) || keep_result
 	step "pools are empty after the upstream driver" py empty.py --wait 20 --no-fsck
 }
 
@@ -125,11 +131,11 @@ sidecar() {
 }
 
 "$here/install.sh"
-((record)) || step "the driver's own tests" "$here/../../contrib/dev/test_driver.sh"
+((record && !both)) || step "the driver's own tests" "$here/../../contrib/dev/test_driver.sh"
 "$here/up.sh" "$cloud" upstream
-if ((record)); then
+if ((record && !both)); then
 	suite upstream
-	"$here/record.sh" "$work/upstream.txt" >"$here/results/upstream.txt"
+	keep_result
 	exit
 fi
 ((!both)) || upstream
