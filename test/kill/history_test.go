@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,11 +16,11 @@ import (
 )
 
 // The history of what was asked of volumes and answered must be that of one
-// register a volume: its size, 0 when it is not there.
+// register a volume: its size, and whether it has its snapshot.
 
 type call struct {
-	id   string // of the volume
-	op   string // create, clone, extend, delete or get
+	id   string // of the volume, and of its snapshot
+	op   string // create, clone, extend, delete, snap, unsnap or get
 	size int    // bytes; of create, clone and extend
 }
 
@@ -27,13 +29,19 @@ type result struct {
 	unknown bool // it may have happened, now or at any later time
 	said    string
 	status  int
-	size    int // bytes; of get
+	got     register // of get
+}
+
+// register is what is known of a volume.
+type register struct {
+	size int // bytes; 0: there is none
+	snap bool
 }
 
 // answered reads an answer. What a sidecar could not say, or was killed before it
 // said, is open.
 func answered(a answer, err error) result {
-	if err != nil || a.status >= http.StatusInternalServerError {
+	if err != nil || a.status == http.StatusServiceUnavailable || a.status == http.StatusGatewayTimeout {
 		return result{unknown: true}
 	}
 	r := result{status: a.status}
@@ -41,53 +49,78 @@ func answered(a answer, err error) result {
 		r.said = a.String()
 	}
 	if size, ok := a.body["size_bytes"].(float64); ok {
-		r.size = int(size)
+		snapshots, _ := a.body["snapshots"].([]any)
+		r.got = register{int(size), slices.ContainsFunc(snapshots, func(s any) bool {
+			return strings.HasPrefix(s.(map[string]any)["name"].(string), "snapshot-")
+		})}
 	}
 	return r
 }
 
-// step is every size that a volume of the given size may have after a call with
+// carriedOut is what a volume is after a call that is carried out.
+func (have register) carriedOut(c call) register {
+	there := have.size != 0
+	switch {
+	case c.op == "delete":
+		return register{}
+	case (c.op == "create" || c.op == "clone") && !there:
+		return register{size: c.size}
+	case c.op == "extend" && there:
+		have.size = max(have.size, c.size)
+	case c.op == "snap" && there:
+		have.snap = true
+	case c.op == "unsnap":
+		have.snap = false
+	}
+	return have
+}
+
+// step is every state that a volume of the given state may be in after a call with
 // that result.
 func step(state, input, output any) []any {
-	have, c, r := state.(int), input.(call), output.(result)
-	after := map[string]int{"create": c.size, "clone": c.size, "extend": max(have, c.size), "delete": 0, "get": have}[c.op]
-	if (c.op == "create" || c.op == "clone") && have != 0 || c.op == "extend" && have == 0 {
-		after = have
-	}
-	if r.unknown {
-		if after == have {
-			return []any{have}
-		}
+	have, c, r := state.(register), input.(call), output.(result)
+	after := have.carriedOut(c)
+	switch {
+	case r.unknown && after == have:
+		return []any{have}
+	case r.unknown:
 		return []any{have, after}
+	case c.op == "clone" && slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict}, r.status):
+		return []any{have} // the source has grown, is not there, or is another one by now
+	case have.allows(c, r):
+		return []any{after}
 	}
-	if c.op == "clone" && r.status >= http.StatusBadRequest {
-		return []any{have} // the source is not there, has grown, or is another one by now
-	}
-	possible := false
+	return nil
+}
+
+// allows tells whether a volume of that state can have that answer.
+func (have register) allows(c call, r result) bool {
+	there := have.size != 0
 	switch c.op {
 	case "create", "clone":
-		possible = r.status == http.StatusCreated && have == 0 ||
-			r.status == http.StatusOK && have == c.size ||
-			r.status == http.StatusConflict && have != 0 && have != c.size
+		return r.status == http.StatusCreated && !there ||
+			r.status == http.StatusOK && have.size == c.size ||
+			r.status == http.StatusConflict && there && have.size != c.size
 	case "extend":
-		possible = r.status == http.StatusOK && have != 0 && have <= c.size ||
-			r.status == http.StatusNotFound && have == 0 ||
-			r.status == http.StatusBadRequest && have > c.size
-	case "delete":
-		possible = r.status == http.StatusNoContent
+		return r.status == http.StatusOK && there && have.size <= c.size ||
+			r.status == http.StatusNotFound && !there ||
+			r.status == http.StatusBadRequest && have.size > c.size
+	case "snap":
+		return r.status == http.StatusCreated && there && !have.snap ||
+			r.status == http.StatusOK && have.snap ||
+			r.status == http.StatusNotFound && !there
+	case "delete", "unsnap":
+		return r.status == http.StatusNoContent
 	case "get":
-		possible = r.status == http.StatusOK && have == r.size && have != 0 ||
-			r.status == http.StatusNotFound && have == 0
+		return r.status == http.StatusOK && there && have == r.got ||
+			r.status == http.StatusNotFound && !there
 	}
-	if !possible {
-		return nil
-	}
-	return []any{after}
+	return false
 }
 
 func registers() porcupine.Model {
 	m := porcupine.NondeterministicModel{
-		Init: func() []any { return []any{0} },
+		Init: func() []any { return []any{register{}} },
 		Step: step,
 		Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 			of := map[string][]porcupine.Operation{}
@@ -122,6 +155,10 @@ func (h *history) ask(ctx context.Context, worker int, c call, s *sidecar) answe
 		method, path, body = http.MethodPost, path+"/extend", fmt.Sprintf(`{"size_bytes":%d}`, c.size)
 	case "delete":
 		method = http.MethodDelete
+	case "snap":
+		method, path = http.MethodPut, path+"/snapshots/"+c.id
+	case "unsnap":
+		method, path = http.MethodDelete, path+"/snapshots/"+c.id
 	}
 	return h.send(ctx, worker, c, s, method, path, body)
 }
@@ -170,22 +207,28 @@ func (h *history) check(t *testing.T) {
 // TestHistoryNotices holds the check itself: it refuses histories with a fault.
 func TestHistoryNotices(t *testing.T) {
 	create, remove, get := call{"v", "create", 1}, call{"v", "delete", 0}, call{"v", "get", 0}
-	clone := call{"v", "clone", 1}
+	clone, snap, unsnap := call{"v", "clone", 1}, call{"v", "snap", 0}, call{"v", "unsnap", 0}
 	made, gone := result{status: http.StatusCreated}, result{status: http.StatusNoContent}
-	there, not := result{status: http.StatusOK, size: 1}, result{status: http.StatusNotFound}
+	there, not := result{status: http.StatusOK, got: register{size: 1}}, result{status: http.StatusNotFound}
+	snapped := result{status: http.StatusOK, got: register{1, true}}
 	for name, tt := range map[string]struct {
 		in   []call
 		out  []result
 		want porcupine.CheckResult
 	}{
-		"refused":            {[]call{clone, get}, []result{{status: http.StatusNotFound}, not}, porcupine.Ok},
-		"refused, and made":  {[]call{clone, get}, []result{{status: http.StatusNotFound}, there}, porcupine.Illegal},
-		"well":               {[]call{create, get, remove, get}, []result{made, there, gone, not}, porcupine.Ok},
-		"lost":               {[]call{create, get}, []result{made, not}, porcupine.Illegal},
-		"resurrected":        {[]call{create, remove, get}, []result{made, gone, there}, porcupine.Illegal},
-		"made twice":         {[]call{create, create}, []result{made, made}, porcupine.Illegal},
-		"open, and happened": {[]call{create, get}, []result{{unknown: true}, there}, porcupine.Ok},
-		"open, and did not":  {[]call{create, get}, []result{{unknown: true}, not}, porcupine.Ok},
+		"refused":                 {[]call{clone, get}, []result{{status: http.StatusNotFound}, not}, porcupine.Ok},
+		"refused, and made":       {[]call{clone, get}, []result{{status: http.StatusNotFound}, there}, porcupine.Illegal},
+		"failed":                  {[]call{clone}, []result{{status: http.StatusInternalServerError}}, porcupine.Illegal},
+		"well":                    {[]call{create, get, remove, get}, []result{made, there, gone, not}, porcupine.Ok},
+		"lost":                    {[]call{create, get}, []result{made, not}, porcupine.Illegal},
+		"resurrected":             {[]call{create, remove, get}, []result{made, gone, there}, porcupine.Illegal},
+		"made twice":              {[]call{create, create}, []result{made, made}, porcupine.Illegal},
+		"open, and happened":      {[]call{create, get}, []result{{unknown: true}, there}, porcupine.Ok},
+		"open, and did not":       {[]call{create, get}, []result{{unknown: true}, not}, porcupine.Ok},
+		"a snapshot":              {[]call{create, snap, get, unsnap, get}, []result{made, made, snapped, gone, there}, porcupine.Ok},
+		"a snapshot lost":         {[]call{create, snap, get}, []result{made, made, there}, porcupine.Illegal},
+		"a snapshot that stays":   {[]call{create, snap, unsnap, get}, []result{made, made, gone, snapped}, porcupine.Illegal},
+		"a snapshot of a forgone": {[]call{create, snap, remove, create, get}, []result{made, made, gone, made, snapped}, porcupine.Illegal},
 	} {
 		var ops []porcupine.Operation
 		for i := range tt.in {

@@ -36,27 +36,34 @@ type stage struct {
 	conf            string
 	images, volumes string // pools
 	golden          string // the Glance image's id
-	file            string // has its content
+	file            string // is what the last image was imported from
 	content         []byte
 }
 
 func newStage(t testing.TB) *stage {
 	t.Helper()
 	s := &stage{TB: t, conf: labtest.Conf(t), binary: labtest.Build(t, "failpoint"), images: labtest.FreshPool(t), volumes: labtest.FreshPool(t)}
-	s.golden = uuid.NewString()
 	s.file = filepath.Join(t.TempDir(), "golden.raw")
-	s.content = make([]byte, 12<<20)
-	noise := rand.NewChaCha8([32]byte{3})
-	_, _ = noise.Read(s.content[:3<<20])
-	_, _ = noise.Read(s.content[9<<20:])
-	s.content[0] = 0 // no format's signature
-	if err := os.WriteFile(s.file, s.content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.rbdctl(nil, s.importing(s.golden)...); err != nil {
-		t.Fatal(err)
-	}
+	s.golden, s.content = s.newGolden(3)
 	return s
+}
+
+// newGolden imports a Glance image; each seed has a content of its own.
+func (s *stage) newGolden(seed byte) (id string, content []byte) {
+	s.Helper()
+	content = make([]byte, 12<<20)
+	noise := rand.NewChaCha8([32]byte{seed})
+	_, _ = noise.Read(content[:3<<20])
+	_, _ = noise.Read(content[9<<20:])
+	content[0] = 0 // no format's signature
+	if err := os.WriteFile(s.file, content, 0o600); err != nil {
+		s.Fatal(err)
+	}
+	id = uuid.NewString()
+	if err := s.rbdctl(nil, s.importing(id)...); err != nil {
+		s.Fatal(err)
+	}
+	return id, content
 }
 
 var errKilled = errors.New("killed")

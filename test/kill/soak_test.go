@@ -1,7 +1,7 @@
 package kill_test
 
 import (
-	"fmt"
+	"encoding/json"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -24,8 +24,12 @@ func TestSoak(t *testing.T) {
 	for i := range w.sidecars {
 		w.sidecars[i] = w.serve(t)
 	}
-	for range originals + 8 {
+	for i := range originals + clones + copies {
 		w.ids = append(w.ids, uuid.NewString())
+		if i < goldens {
+			id, content := s.newGolden(byte(i))
+			w.goldens = append(w.goldens, golden{id, content})
+		}
 	}
 	done := make(chan struct{})
 	var workers, weather sync.WaitGroup
@@ -51,17 +55,28 @@ func TestSoak(t *testing.T) {
 	s.fsck(t)
 }
 
-// originals is how many of the volumes are made from the image; the others are clones of
-// the first of them.
-const originals = 16
+// How many of the volumes are made from images, in turns of so many; are clones of the
+// first of these; and are made from snapshots of the first of these.
+const (
+	goldens   = 4
+	originals = 16
+	clones    = 8
+	copies    = 8
+)
+
+type golden struct {
+	id      string
+	content []byte
+}
 
 type soak struct {
 	*stage
-	t    *testing.T
-	h    *history
-	ids  []string
-	todo int64
-	made atomic.Int64
+	t       *testing.T
+	h       *history
+	ids     []string
+	goldens []golden
+	todo    int64
+	made    atomic.Int64
 
 	mu                           sync.Mutex
 	sidecars                     [3]*sidecar
@@ -97,25 +112,54 @@ func (w *soak) work(worker int) {
 		n := rand.N(len(w.ids))
 		c := call{id: w.ids[n]}
 		to := w.any()
-		switch rand.N(10) {
+		switch rand.N(12) {
 		case 0, 1, 2, 3:
-			c.op, c.size = "create", size
-			body := fmt.Sprintf(`{"size_bytes":%d,"source":{"kind":"image","id":%q}}`, c.size, w.golden)
-			if n >= originals {
-				c.op = "clone"
-				body = fmt.Sprintf(`{"size_bytes":%d,"source":{"kind":"volume","id":%q}}`, c.size, w.ids[n-originals])
-			}
-			w.h.send(w.t.Context(), worker, c, to, http.MethodPut, "/v1/volumes/"+c.id, body)
+			w.create(worker, n, to)
 			continue
-		case 4, 5, 6:
+		case 4, 5:
 			c.op = "delete"
-		case 7:
+		case 6:
 			c.op, c.size = "extend", grown
+		case 7, 8:
+			c.op = "snap"
+		case 9:
+			c.op = "unsnap"
 		default:
 			c.op = "get"
 		}
 		w.h.ask(w.t.Context(), worker, c, to)
 	}
+}
+
+// create asks for the nth volume, of what that is always made from.
+func (w *soak) create(worker, n int, to *sidecar) {
+	c := call{id: w.ids[n], op: "clone", size: size}
+	from := w.ids[origin(n)]
+	source := map[string]any{"kind": "volume", "id": from}
+	switch {
+	case n < originals:
+		c.op = "create"
+		source = map[string]any{"kind": "image", "id": w.goldens[n%goldens].id}
+	case n >= originals+clones:
+		source = map[string]any{"kind": "snapshot", "id": from, "volume_id": from}
+	}
+	body, err := json.Marshal(map[string]any{"size_bytes": c.size, "source": source})
+	if err != nil {
+		w.t.Error(err)
+	}
+	w.h.send(w.t.Context(), worker, c, to, http.MethodPut, "/v1/volumes/"+c.id, string(body))
+}
+
+// origin is the number of the volume that is made from an image of which the nth has its
+// content.
+func origin(n int) int {
+	switch {
+	case n < originals:
+		return n
+	case n < originals+clones:
+		return n - originals
+	}
+	return n - originals - clones
 }
 
 // weather does what sidecars must survive, until the work is done.
@@ -181,13 +225,13 @@ func (w *soak) blocklist(i int) {
 // contents asks for every volume, and compares what it reads as.
 func (w *soak) contents(c *sidecar) {
 	w.t.Helper()
-	for _, id := range w.ids {
+	for n, id := range w.ids {
 		a := w.h.ask(w.t.Context(), 99, call{id: id, op: "get"}, c)
 		bytes, there := a.body["size_bytes"].(float64)
 		if a.status != http.StatusOK || !there {
 			continue
 		}
-		if w.digest(w.t, "volume-"+id) != digest(w.content, int(bytes)) {
+		if w.digest(w.t, "volume-"+id) != digest(w.goldens[origin(n)%goldens].content, int(bytes)) {
 			w.t.Errorf("volume %s does not read as what it was made from", id)
 		}
 	}
