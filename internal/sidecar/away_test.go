@@ -49,7 +49,7 @@ func TestClusterAway(t *testing.T) {
 func TestMonitorsAway(t *testing.T) {
 	l := labtest.Lab(t, lab.Options{NoLibvirt: true})
 	makePool(t, l)
-	const outage, bound = 18 * time.Second, 5*time.Second + 10*time.Second
+	const outage, bound = time.Minute, 5*time.Second + 10*time.Second
 	configure := func(c *Config) {
 		c.Cluster = rbd.Config{
 			ConfFile: l.ConfFile(), Entity: "client.admin",

@@ -55,6 +55,16 @@ func TestFlatten(t *testing.T) {
 // events reads a stream of events to its end, and returns the states in it.
 func (r *running) events(path string) []string {
 	r.Helper()
+	var states []string
+	for _, job := range r.follow(path) {
+		states = append(states, job.State)
+	}
+	return states
+}
+
+// follow reads a stream of events to its end.
+func (r *running) follow(path string) []Job {
+	r.Helper()
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "http://sidecar"+path, nil)
 	r.must(err)
 	answer, err := r.client.Do(req)
@@ -63,7 +73,7 @@ func (r *running) events(path string) []string {
 	if got := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || got != "text/event-stream" {
 		r.Fatalf("GET %s = %d %s", path, answer.StatusCode, got)
 	}
-	var states []string
+	var told []Job
 	lines := bufio.NewScanner(answer.Body)
 	for lines.Scan() {
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")
@@ -72,10 +82,10 @@ func (r *running) events(path string) []string {
 		}
 		var job Job
 		r.must(json.Unmarshal([]byte(data), &job))
-		states = append(states, job.State)
+		told = append(told, job)
 	}
 	r.must(lines.Err())
-	return states
+	return told
 }
 
 // TestEventsEndWithTheServer: who follows a job does not hold up a stop.

@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"rbdctl/internal/fault"
 	"rbdctl/internal/lab/labtest"
@@ -46,12 +48,16 @@ func addEntity(t *testing.T, name string) {
 	labtest.Ceph(t, "auth", "add", name, "mon", "profile rbd", "osd", "profile rbd", "mgr", "profile rbd")
 }
 
+var monHost = regexp.MustCompile(`(?m)^\s*mon[_ ]host\s*=.*$`)
+
 // TestReload: a new key is taken over by a reload, under requests that go on with
-// the old connection; a wrong one changes nothing.
+// the old connection; a wrong one changes nothing, and neither does a wrong ceph.conf.
 func TestReload(t *testing.T) {
 	const name = "client.sidecar-reload"
 	conf, write := entity(t, name)
-	r := start(t, func(c *Config) { c.Cluster = rbd.Config{ConfFile: conf, Entity: name} })
+	r := start(t, func(c *Config) {
+		c.Cluster = rbd.Config{ConfFile: conf, Entity: name, ConnectTimeout: 3 * time.Second}
+	})
 	path := r.volume(mib)
 	before := r.address()
 
@@ -60,6 +66,13 @@ func TestReload(t *testing.T) {
 	up.send(mib / 2)
 	r.underWay()
 
+	right, err := os.ReadFile(conf)
+	r.must(err)
+	r.must(os.WriteFile(conf, monHost.ReplaceAll(right, []byte("mon_host = 127.0.0.1:1")), 0o600))
+	if err := r.Reload(t.Context()); !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("Reload with a ceph.conf that leads nowhere = %v, want unavailable", err)
+	}
+	r.must(os.WriteFile(conf, right, 0o600))
 	labtest.Ceph(t, "auth", "rm", name)
 	addEntity(t, name) // with another key
 	if err := r.Reload(t.Context()); !errors.Is(err, fault.ErrDenied) {

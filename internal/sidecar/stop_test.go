@@ -83,9 +83,10 @@ func (r *running) underWay() {
 }
 
 // TestDrainEnds: what does not come to its end in the drain time is cut off, and
-// the stop says so.
+// the stop says so. Another sidecar goes on with it.
 func TestDrainEnds(t *testing.T) {
-	r := start(t, func(c *Config) { c.DrainTimeout = 100 * time.Millisecond })
+	r := start(t, ownPool(t), func(c *Config) { c.DrainTimeout = 100 * time.Millisecond })
+	other := another(t, func(c *Config) { c.Pool, c.ImagePool = r.cfg.Pool, r.cfg.ImagePool })
 	path := r.volume(mib)
 	up := r.beginUpload(path+"/data", mib)
 	defer up.Close()
@@ -93,6 +94,12 @@ func TestDrainEnds(t *testing.T) {
 	r.underWay()
 	r.wantStop = fault.ErrOutcomeUnknown
 	_ = r.stop() // the end of the test looks at it
+	content := strings.Repeat("y", mib)
+	other.wants(http.StatusOK, http.MethodPut, path+"/data", content)
+	if got := other.wants(http.StatusOK, http.MethodGet, path+"/data", nil); got.text != content {
+		t.Error("it reads otherwise than it was written")
+	}
+	other.leaves(path)
 }
 
 // TestSocketTakenOver: a socket whose process is gone is taken over, one that is
