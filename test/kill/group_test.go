@@ -18,10 +18,12 @@ import (
 func groups() []request {
 	update := func(f *family) string { return f.groupPath() + "/update" }
 	add := func(f *family) string { return fmt.Sprintf(`{"add":[%q,%q]}`, f.source, f.made) }
+	remove := func(f *family) string { return fmt.Sprintf(`{"remove":[%q]}`, f.source) }
 	prepare := func(f *family) string { return f.groupPath() + "/prepare-clone" }
 	return []request{
 		{"create group", "rbd_group_create", nothing, http.MethodPut, (*family).groupPath, no, made, (*family).none, hasMembers(0)},
 		{"add to group", "rbd_group_image_add", makeEmptyGroup, http.MethodPost, update, add, done, (*family).withBlank, hasMembers(2)},
+		{"remove from group", "rbd_group_image_remove", makeGroup, http.MethodPost, update, remove, done, (*family).withBlank, hasMembers(1)},
 		{"delete group", "rbd_group_remove", makeGroup, http.MethodDelete, (*family).groupPath, no, gone, (*family).withBlank, noGroup},
 		{"delete a member", "rbd_group_image_remove", makeGroup, http.MethodDelete, (*family).sourcePath, no, gone, (*family).theBlank, hasMembers(1)},
 		{"create group snapshot", "rbd_group_snap_create", makeGroup, http.MethodPut, (*family).groupSnapshotPath, (*family).members, made, (*family).withBlank, hasSnapshots(2)},

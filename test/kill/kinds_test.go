@@ -2,6 +2,7 @@ package kill_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -117,6 +118,15 @@ func makeDeleted(t testing.TB, c *sidecar, f *family) {
 	c.must(t, http.MethodDelete, f.sourcePath(), "", http.StatusNoContent)
 }
 
+// makePrepared makes a volume of a group, with the snapshot for its clone.
+func makePrepared(t testing.TB, c *sidecar, f *family) {
+	t.Helper()
+	makeSource(t, c, f)
+	c.must(t, http.MethodPut, f.groupPath(), "", http.StatusCreated)
+	c.must(t, http.MethodPost, f.groupPath()+"/update", fmt.Sprintf(`{"add":[%q]}`, f.source), http.StatusOK)
+	c.must(t, http.MethodPost, f.groupPath()+"/prepare-clone", fmt.Sprintf(`{"id":%q,"volumes":[{"id":%q,"source_id":%q}]}`, f.other, f.made, f.source), http.StatusNoContent)
+}
+
 func nothing(testing.TB, *sidecar, *family) {}
 
 // image is that of a volume, as pool/image.
@@ -162,6 +172,13 @@ func (f *family) withVolumes() map[string]volume { return f.beside(f.cloned()) }
 func (f *family) withCopy() map[string]volume    { return f.beside(f.of("snapshot-" + f.snapshot)) }
 func (f *family) withLasting() map[string]volume { return f.beside(f.of("rbdctl-deleted-*")) }
 
+// theRestored are the source, by another name, and its clone.
+func (f *family) theRestored() map[string]volume {
+	made := f.cloned()
+	made.parent = f.image(f.third) + "@volume-" + f.made + ".clone_snap"
+	return map[string]volume{f.third: f.ofImage(sectors(f.source)), f.made: made}
+}
+
 func (f *family) theGrown() map[string]volume {
 	v := f.ofImage(sectors(f.source))
 	v.size = grown
@@ -206,8 +223,22 @@ func creations() []request {
 			accept: []int{http.StatusCreated, http.StatusOK}, want: want,
 		}
 	}
+	limited := func(*family) string {
+		return fmt.Sprintf(`{"size_bytes":%d,"source":{"kind":"empty"},"qos":{"total_iops_sec":"100"},"multiattach":true}`, size)
+	}
+	prepared := func(f *family) string {
+		return fmt.Sprintf(`{"size_bytes":%d,"source":{"kind":"volume","id":%q,"prepared":true}}`, size, f.source)
+	}
+	withLimits := put("create with limits", "rbd_metadata_set", nothing, limited, (*family).theBlank)
+	withLimits.also = func(s *stage, f *family) error {
+		of := *f
+		of.source = f.made
+		return errors.Join(shows("100", "image-meta", "list")(true)(s, &of), shows("exclusive-lock", "info")(false)(s, &of))
+	}
 	return []request{
 		put("create empty", "rbd_create4", nothing, empty, (*family).theBlank),
+		withLimits,
+		put("create a prepared clone", "rbd_clone3", makePrepared, prepared, (*family).withVolumes),
 		put("create from image", "rbd_clone3", nothing, image, (*family).theImages),
 		put("create from snapshot", "rbd_clone3", makeSnapshot, (*family).copied, (*family).withCopy),
 		put("create from volume", "rbd_clone3", makeSource, volumes, (*family).withVolumes),
@@ -228,6 +259,7 @@ func changes() []request {
 	rename := func(f *family) string { return f.sourcePath() + "/rename" }
 	revert := func(f *family) string { return f.sourcePath() + "/revert" }
 	restore := func(f *family) string { return "/v1/trash/" + f.trashed + "/restore" }
+	release := func(f *family) string { return f.snapshotPath() + "/release" }
 	bigger := func(*family) string { return fmt.Sprintf(`{"size_bytes":%d}`, grown) }
 	third := func(f *family) string { return fmt.Sprintf(`{"id":%q}`, f.third) }
 	source := func(f *family) string { return fmt.Sprintf(`{"id":%q}`, f.source) }
@@ -238,6 +270,7 @@ func changes() []request {
 		{"create snapshot", "rbd_snap_create", makeSource, http.MethodPut, (*family).snapshotPath, no, made, (*family).theSource, kept},
 		{"delete snapshot", "rbd_snap_remove", makeSnapshot, http.MethodDelete, (*family).snapshotPath, no, gone, (*family).theSource, hasSnaps()},
 		{"delete a snapshot that has a clone", "rbd_snap_rename", makeCopy, http.MethodDelete, (*family).snapshotPath, no, gone, (*family).withLasting, lasting},
+		{"release snapshot", "rbd_snap_unprotect", makeSnapshot, http.MethodPost, release, no, gone, (*family).theSource, loose},
 		{"extend", "rbd_resize2", makeSource, http.MethodPost, extend, bigger, done, (*family).theGrown, nil},
 		{"revert", "rbd_snap_rollback", makeChanged, http.MethodPost, revert, snapshot, done, (*family).theSource, kept},
 		{"rename", "rbd_rename", makeSource, http.MethodPost, rename, third, done, (*family).theRenamed, nil},
@@ -245,6 +278,7 @@ func changes() []request {
 		{"delete a clone", "rbd.trash_add", makeClone, http.MethodDelete, (*family).madePath, no, gone, (*family).theSource, nil},
 		{"delete what has a clone", "rbd.trash_add", makeClone, http.MethodDelete, (*family).sourcePath, no, gone, (*family).theVolumes, nil},
 		{"restore", "rbd_trash_restore", makeDeleted, http.MethodPost, restore, source, gone, (*family).withVolumes, nil},
+		{"restore by another name", "rbd_trash_restore", makeDeleted, http.MethodPost, restore, third, gone, (*family).theRestored, nil},
 	}
 }
 
@@ -281,6 +315,15 @@ func shows(word string, args ...string) func(there bool) func(*stage, *family) e
 			return nil
 		}
 	}
+}
+
+// loose tells whether the snapshot of the source is there, and anybody may remove it.
+func loose(s *stage, f *family) error {
+	text := s.rbd("snap", "ls", "--format", "json", f.image(f.source))
+	if !strings.Contains(text, "snapshot-"+f.snapshot) || !strings.Contains(text, `"protected":"false"`) {
+		return fmt.Errorf("volume %s has the snapshots %s", f.source, text)
+	}
+	return nil
 }
 
 // hasSnaps tells whether the source of a family has just the snapshots whose names match
