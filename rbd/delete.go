@@ -187,25 +187,24 @@ func (s *scope) bringBackIfOpened(ioctx *ioContext, img *openImage, spec ImageSp
 	if err != nil {
 		return err
 	}
-	for waited := time.Duration(0); ; waited += 50 * time.Millisecond {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(lease); ; <-tick.C { // a purge that finds it open is soon done
 		var now mark
 		if noted, err := marks.get(m.key(), &now); err != nil || !noted || now.Begun {
 			return err // the purge found that no client has it open
 		}
 		i, err := s.beginDeed(deed{Op: opCheck}, m.entry(spec.Pool))
 		var held *heldError
-		if errors.As(err, &held) && waited < lease {
-			time.Sleep(50 * time.Millisecond)
+		switch {
+		case errors.As(err, &held) && time.Now().Before(end):
 			continue
-		}
-		if held != nil {
-			err = fault.Newf(ErrUnavailable, "a client opened it while it was deleted, and its entry in the trash is busy: try again (%v)", held)
-		}
-		if err != nil {
+		case held != nil:
+			return fault.Newf(ErrUnavailable, "a client opened it while it was deleted, and its entry in the trash is busy: try again (%v)", held)
+		case err != nil:
 			return err
 		}
-		err = s.bringBack(ioctx, img, spec, marks, m)
-		return errors.Join(err, i.finish())
+		return errors.Join(s.bringBack(ioctx, img, spec, marks, m), i.finish())
 	}
 }
 
