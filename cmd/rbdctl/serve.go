@@ -13,6 +13,7 @@ import (
 	"rbdctl/backends"
 	"rbdctl/backends/cinder"
 	"rbdctl/internal/fault"
+	"rbdctl/internal/heap"
 	"rbdctl/internal/sidecar"
 )
 
@@ -117,7 +118,7 @@ func newLogger(out io.Writer, format, level string) (*slog.Logger, error) {
 func runServe(ctx context.Context, e *env, opts serveOptions) error {
 	opts.Version = version
 	opts.Cluster.ConfFile, opts.Cluster.Entity = e.confFile, e.entity
-	server, err := sidecar.New(opts.Config, sidecar.WithLogger(opts.logger))
+	server, err := sidecar.New(opts.Config, sidecar.WithLogger(opts.logger), sidecar.WithRest(heap.Trim))
 	if err != nil {
 		return err
 	}

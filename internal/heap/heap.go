@@ -18,3 +18,13 @@ package heap
 // // Threads that the Go runtime starts have their arenas before main is called.
 // __attribute__((constructor)) static void share(void) { mallopt(M_ARENA_MAX, 1); }
 import "C"
+
+import "runtime/debug"
+
+// Trim gives the kernel back what is free in both heaps, Go's and that of the C libraries,
+// which glibc keeps where anything above it is in use. It takes some milliseconds: it is for
+// a process that has come to rest. See: malloc_trim(3).
+func Trim() {
+	debug.FreeOSMemory()
+	C.malloc_trim(0)
+}

@@ -24,6 +24,9 @@ func (s *Server) startChores(ctx context.Context, chores *group, ended chan<- er
 	}
 	chores.run(func() { s.every(ctx, jobLookTime, nil, s.countJobs) })
 	chores.run(func() { s.workJobs(ctx) })
+	if s.rest != nil {
+		chores.run(func() { s.atRest(ctx, restTime) })
+	}
 }
 
 // settling is how long a chore waits for more of the events that bring it on.

@@ -92,8 +92,10 @@ func (s *Server) recorded(next http.Handler) http.Handler {
 		w.Header().Set(requestIDHeader, e.id)
 		start := time.Now()
 		s.metrics.inFlight.Inc()
+		s.traffic.begin()
 		defer func() {
 			s.metrics.inFlight.Dec()
+			s.traffic.end()
 			broken := recover()
 			cut := broken != nil && (isAbort(broken) || e.status != 0) // the client must not take it for whole
 			if broken != nil && !isAbort(broken) {

@@ -24,6 +24,8 @@ type Server struct {
 	cut      context.CancelFunc // ends hard
 	working  group              // operations on the cluster, also those whose client has gone
 	probes   prober
+	traffic  traffic
+	rest     func() // nil: there is nothing to be done at rest
 
 	provisioned atomic.Uint64 // bytes, of the last complete survey of a shared pool
 }
