@@ -162,7 +162,7 @@ func TestWrongContentType(t *testing.T) {
 		r.must(err)
 		p, err := readReply(answer)
 		r.must(err)
-		if p.status != http.StatusUnsupportedMediaType || p.kind() != "invalid" {
+		if p.status != http.StatusUnsupportedMediaType || p.kind() != "invalid" || !strings.Contains(p.detail(), "application/json") {
 			t.Errorf("%s: %d %s", kind, p.status, p.text)
 		}
 		checkProblem(t, p)

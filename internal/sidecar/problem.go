@@ -81,7 +81,9 @@ func refusal(status int, format string, args ...any) *Problem {
 // values that it found are left out.
 func problemOfModel(m *huma.ErrorModel) *Problem {
 	switch m.Status {
-	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout, http.StatusUnsupportedMediaType, http.StatusNotAcceptable:
+	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout, http.StatusNotAcceptable:
+	case http.StatusUnsupportedMediaType: // curl -d by itself announces a form
+		return refusal(m.Status, "the body is not announced as JSON: send it with the header Content-Type: application/json")
 	case http.StatusInternalServerError:
 		return &Problem{Title: "Failed", Status: m.Status, Kind: "failed", Detail: m.Detail}
 	default:
