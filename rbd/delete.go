@@ -94,7 +94,7 @@ func (m *Images) endJobs(ctx context.Context, spec ImageSpec, kinds ...string) (
 func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) error {
 	img, err := s.imageReadOnly(ioctx, spec.Image, librbd.NoSnapshot)
 	if isErrno(err, syscall.ENOENT) {
-		return s.deleteRemains(ioctx, spec, delay)
+		return s.giveBack(ioctx, s.groupLeft(spec), spec, s.deleteRemains(ioctx, spec, delay))
 	}
 	if err != nil {
 		return err
@@ -110,8 +110,9 @@ func (s *scope) delete(ioctx *ioContext, spec ImageSpec, delay time.Duration) er
 }
 
 // keepNamed is the end of a delete that cause is in the way of before it has begun. An
-// earlier one that was cut short may have: its mark must not count of a move to the trash
-// that somebody else makes, and the image goes back into its group.
+// earlier one that was cut short may have: what it was bringing back comes back whole, its
+// mark must not count of a move to the trash that somebody else makes, and the image goes
+// back into its group.
 func (s *scope) keepNamed(ioctx *ioContext, img *openImage, spec ImageSpec, cause error) error {
 	if !refusal(cause) {
 		return cause
@@ -123,6 +124,9 @@ func (s *scope) keepNamed(ioctx *ioContext, img *openImage, spec ImageSpec, caus
 	marks, err := s.register(spec.Pool, trashRegister)
 	if err != nil {
 		return err
+	}
+	if err := s.finishRestoring(ioctx, spec, id); err != nil {
+		return halfDone(err)
 	}
 	if err := marks.unmark(inNamespace(spec.Namespace, id), cause); err != nil {
 		return err
@@ -187,6 +191,9 @@ func (s *scope) bringBackIfOpened(ioctx *ioContext, img *openImage, spec ImageSp
 	if err != nil {
 		return err
 	}
+	if s.holds(m.entry(spec.Pool)) != nil { // by this very call, which settles what is at the name
+		return s.bringBack(ioctx, img, spec, marks, m)
+	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(lease); ; <-tick.C { // a purge that finds it open is soon done
@@ -218,10 +225,13 @@ func (s *scope) bringBack(ioctx *ioContext, img *openImage, spec ImageSpec, mark
 	if !errors.Is(opened, ErrInUse) {
 		return ignore(opened, syscall.ENOENT)
 	}
-	failed := run(s, "rbd_trash_restore", func() error { return librbd.TrashRestore(ioctx, m.ID, m.Name) })
+	err := run(s, "rbd_trash_restore", func() error { return librbd.TrashRestore(ioctx, m.ID, m.Name) })
+	if err = ignore(err, syscall.ENOENT); err != nil {
+		return halfDone(err)
+	}
 	id, err := s.idOf(ioctx, spec.Image)
 	if err == nil && id != m.ID {
-		err = fault.Newf(ErrUnavailable, "a client opened it while it was deleted, and it does not come back from the trash: try again (%v)", failed)
+		err = fault.New(ErrUnavailable, "a client opened it while it was deleted, and it does not come back from the trash: try again")
 	}
 	if err != nil {
 		return err
@@ -262,23 +272,7 @@ func (s *scope) finishMove(ioctx *ioContext, spec ImageSpec, delay time.Duration
 		return false, err
 	}
 	if id == "" {
-		marks, err := s.marks(spec.Pool)
-		if err != nil {
-			return false, err
-		}
-		for _, m := range marks {
-			if m.Name != spec.Image || m.Namespace != spec.Namespace {
-				continue
-			}
-			entry, _, err := s.trashEntry(ioctx, m.ID)
-			if err == nil {
-				err = s.finishMoving(ioctx, entry)
-			}
-			if err != nil && !errors.Is(err, errWaiting) { // that one comes back by another name
-				return false, err
-			}
-		}
-		return false, nil
+		return false, s.finishMoved(ioctx, spec)
 	}
 	if _, there, err := s.trashEntry(ioctx, id); err != nil || !there {
 		return false, err
@@ -296,9 +290,49 @@ func (s *scope) finishMove(ioctx *ioContext, spec ImageSpec, delay time.Duration
 		return false, err
 	}
 	if err := s.moveByLibrbd(ioctx, spec, marks, m); err != nil {
-		return false, err
+		return false, halfDone(err) // it has lost its name already
 	}
-	return true, s.confirmTrashed(ioctx, spec, id)
+	return true, halfDone(s.confirmTrashed(ioctx, spec, id))
+}
+
+// finishMoved is finishMove for an image that has lost its name altogether. Whoever was cut
+// short may not have looked yet for a client that had opened it before.
+func (s *scope) finishMoved(ioctx *ioContext, spec ImageSpec) error {
+	list, err := s.marks(spec.Pool)
+	if err != nil {
+		return err
+	}
+	var last *mark // of those of this name
+	for _, m := range list {
+		if m.Name != spec.Image || m.Namespace != spec.Namespace {
+			continue
+		}
+		entry, there, err := s.trashEntry(ioctx, m.ID)
+		if err == nil {
+			err = s.finishMoving(ioctx, entry)
+		}
+		if errors.Is(err, errWaiting) {
+			continue // that one comes back by another name
+		}
+		if err != nil {
+			return halfDone(err)
+		}
+		if there && m.sameMove(entry.TrashInfo) {
+			last = &m
+		}
+	}
+	if i := s.holds(spec); i == nil || !i.tookOn || last == nil {
+		return nil
+	}
+	img, err := s.imageByIDReadOnly(ioctx, last.ID, librbd.NoSnapshot)
+	if err != nil {
+		return ignore(err, syscall.ENOENT) // half removed
+	}
+	err = s.bringBackIfOpened(ioctx, img, spec, *last)
+	if errors.Is(err, ErrInUse) {
+		return err
+	}
+	return halfDone(err)
 }
 
 // moveByLibrbd moves an image to the trash, whose entry gets a time that is known

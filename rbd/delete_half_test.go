@@ -57,13 +57,45 @@ func TestOpenedWhileItIsDeleted(t *testing.T) {
 	s.isEmpty()
 }
 
+// TestOpenedTakeOn: whoever goes on with a delete that was cut short looks for a client that
+// opened the image at the last moment, also when it was being brought back already.
+func TestOpenedTakeOn(t *testing.T) {
+	for name, leave := range map[string]func(*testing.T, *rbd.Images, rbd.ImageSpec){
+		"moved": rbd.LeaveMoved,
+		"half restored": func(t *testing.T, m *rbd.Images, v rbd.ImageSpec) {
+			t.Helper()
+			rbd.LeaveHalf(t, m, v, rbd.HalfRestored)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := inPool(t)
+			v := s.golden("v")
+			sum := s.digest(v)
+			release := rbd.HoldOpen(t, s.another(), v.ImageSpec)
+			leave(t, s.images, v.ImageSpec)
+			rbd.LeaveDeed(t, s.images, v.ImageSpec, rbd.Deed{Op: "delete"}, "127.0.0.1:0/6")
+			s.is(s.images.Delete(t.Context(), v.ImageSpec, rbd.DeleteOptions{}), rbd.ErrInUse)
+			if got := string(labtest.RBD(t, "ls", s.pool)); got != "v\n" || s.digest(v) != sum || len(s.deleted()) > 0 {
+				t.Errorf("the pool lists %q; deleted are %v", got, s.deleted())
+			}
+			if all := string(labtest.RBD(t, "trash", "ls", "--all", s.pool)); all != "" {
+				t.Errorf("trash: %s", all)
+			}
+			release()
+			s.delete("v")
+			s.purge(rbd.PurgeOptions{})
+			s.isEmpty()
+		})
+	}
+}
+
 // TestRefusedTakeOn: a delete that was cut short, and is refused when it is gone on with,
 // leaves no mark: what somebody moves to the trash himself then is his.
 func TestRefusedTakeOn(t *testing.T) {
 	s := inPool(t)
 	v := s.golden("v")
 	sum := s.digest(v)
-	rbd.LeaveHalfMoved(t, s.images, v.ImageSpec, false)
+	rbd.LeaveHalf(t, s.images, v.ImageSpec, rbd.HalfMoved)
 	release := rbd.HoldOpen(t, s.another(), v.ImageSpec)
 	s.is(s.images.Delete(t.Context(), v.ImageSpec, rbd.DeleteOptions{}), rbd.ErrInUse)
 	release()
@@ -93,7 +125,7 @@ func TestInTrashByName(t *testing.T) {
 	s := inPool(t)
 	v := s.golden("v")
 	sum := s.digest(v)
-	rbd.LeaveHalfMoved(t, s.images, v.ImageSpec, true)
+	rbd.LeaveHalf(t, s.images, v.ImageSpec, rbd.MovedByName)
 	if p := s.purge(rbd.PurgeOptions{Now: true}); len(p.Removed) > 0 || s.digest(v) != sum {
 		t.Errorf("a purge removed an image that is there: %v", p)
 	}

@@ -46,24 +46,54 @@ func (s *scope) marked(ioctx *ioContext, spec ImageSpec) (*openImage, mark, erro
 	return img, made, marks.put(made.key(), made)
 }
 
-// LeaveHalfMoved leaves an image as a delete does that was cut short after its first step,
-// or, when ended, as librbd's move to the trash does of which a write was not answered.
-func LeaveHalfMoved(t *testing.T, m *Images, spec ImageSpec, ended bool) {
+// Half is what there is of an image that is half in the trash.
+type Half struct{ state byte }
+
+// The halves.
+//
+//nolint:gochecknoglobals // constants
+var (
+	HalfMoved    = Half{trashMoving}    // a delete was cut short after its first step
+	MovedByName  = Half{trashNormal}    // librbd moved it, and a write was not answered
+	HalfRestored = Half{trashRestoring} // it has got its name back, and is not listed yet
+)
+
+// LeaveHalf leaves an image half in the trash.
+func LeaveHalf(t *testing.T, m *Images, spec ImageSpec, half Half) {
+	t.Helper()
+	leaveMarked(t, m, spec, func(s *scope, ioctx *ioContext, _ *openImage, made mark) error {
+		err := s.classNew(ioctx, "rbd_trash", "trash_add", trashAdd(made, trashByUser, half.state))
+		if err != nil || half != HalfRestored {
+			return err
+		}
+		var listing encoder
+		listing.string(made.Name)
+		listing.string(made.ID)
+		return s.class(ioctx, "rbd_directory", "dir_remove_image", listing.Bytes())
+	})
+}
+
+// LeaveMoved leaves an image in the trash as a delete does that was cut short before it
+// looked for who has it open.
+func LeaveMoved(t *testing.T, m *Images, spec ImageSpec) {
+	t.Helper()
+	leaveMarked(t, m, spec, func(s *scope, ioctx *ioContext, img *openImage, made mark) error {
+		return s.moveUnopened(ioctx, img, made)
+	})
+}
+
+func leaveMarked(t *testing.T, m *Images, spec ImageSpec, leave func(*scope, *ioContext, *openImage, mark) error) {
 	t.Helper()
 	err := m.do(t.Context(), "half", spec.String(), func(s *scope) error {
 		ioctx, err := s.poolOf(spec)
 		if err != nil {
 			return err
 		}
-		_, made, err := s.marked(ioctx, spec)
+		img, made, err := s.marked(ioctx, spec)
 		if err != nil {
 			return err
 		}
-		state := byte(trashMoving)
-		if ended {
-			state = trashNormal
-		}
-		return s.classNew(ioctx, "rbd_trash", "trash_add", trashAdd(made, trashByUser, state))
+		return leave(s, ioctx, img, made)
 	})
 	if err != nil {
 		t.Fatal(err)

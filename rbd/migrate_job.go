@@ -220,6 +220,9 @@ func (g *migrating) undo() error {
 	} else if err != nil && !errors.Is(err, errNoImage) {
 		return err
 	}
+	if err := g.stays(); err != nil {
+		return err
+	}
 	if err := g.takeCopy(); err != nil {
 		return err
 	}
@@ -233,6 +236,20 @@ func (g *migrating) undo() error {
 		return nil
 	}
 	return g.leaving.finish()
+}
+
+// stays drops the mark of an image that was about to leave: a purge must not take it for
+// deleted once the copy is gone.
+func (g *migrating) stays() error {
+	c := g.at.now().Course
+	if !c.Leaving {
+		return nil
+	}
+	marks, err := g.register(g.spec.Pool, trashRegister)
+	if err != nil {
+		return err
+	}
+	return marks.drop(inNamespace(g.spec.Namespace, c.From))
 }
 
 // purgeCopies removes the copies for good that were taken away from a pool. What does
