@@ -50,8 +50,6 @@ func (s *scope) marked(ioctx *ioContext, spec ImageSpec) (*openImage, mark, erro
 type Half struct{ state byte }
 
 // The halves.
-//
-//nolint:gochecknoglobals // constants
 var (
 	HalfMoved    = Half{trashMoving}    // a delete was cut short after its first step
 	MovedByName  = Half{trashNormal}    // librbd moved it, and a write was not answered
