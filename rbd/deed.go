@@ -33,6 +33,7 @@ const (
 	opWrite    = "write"
 	opFeatures = "features"
 	opResnap   = "snap rename"
+	opRelease  = "snap unprotect"
 	opFlatten  = "flatten"
 	opMigrate  = "migrate"      // at the job
 	opMoveAway = "migrate from" // at the image, which goes
@@ -76,7 +77,7 @@ func (d deed) makes() bool {
 // image that is whole, or one in the trash, of which the mark says what was begun.
 func (d deed) harmless() bool {
 	switch d.Op {
-	case opSnapshot, opExtend, opPurge, opMetadata, opWrite, opFeatures, opResnap, opFlatten, opMigrate, opImporter, opCheck,
+	case opSnapshot, opExtend, opPurge, opMetadata, opWrite, opFeatures, opResnap, opRelease, opFlatten, opMigrate, opImporter, opCheck,
 		opGroupCreate, opGroupChange, opGroupMember:
 		return true
 	}

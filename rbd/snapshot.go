@@ -50,21 +50,36 @@ func (m *Images) Unprotect(ctx context.Context, spec SnapSpec) error {
 //
 // Similar To: rbd children <spec>; rbd snap unprotect <spec>
 func (m *Images) UnprotectUnused(ctx context.Context, spec SnapSpec) error {
-	return m.onImage(ctx, "snap unprotect", spec, func(img *openImage) error {
-		snap, there, err := img.snapshot(spec.Snap)
-		if err == nil && !there {
-			err = fault.New(ErrNotFound, "there is no snapshot of this name")
+	d := deed{Op: opRelease, Snap: spec.Snap}
+	if err := spec.validate(); err != nil {
+		return wrap(d.Op, spec.String(), err)
+	}
+	ctx, cancel := m.cluster.quick(ctx)
+	defer cancel()
+	_, err := change(ctx, m, d, spec.ImageSpec, func(s *scope, ioctx *ioContext) (struct{}, error) {
+		img, err := s.image(ioctx, spec.Image)
+		if err != nil {
+			return struct{}{}, err
 		}
-		if err != nil || !snap.Protected {
-			return err
-		}
-		clones, err := img.cloned(spec.ImageSpec, snap)
-		if err != nil || clones {
-			return err
-		}
-		err = run(img.s, "rbd_snap_unprotect", img.GetSnapshot(spec.Snap).Unprotect)
-		return ignore(err, syscall.EBUSY, syscall.EINVAL) // cloned just now; unprotected just now
+		return struct{}{}, img.unprotectUnused(spec)
 	})
+	return err
+}
+
+func (o *openImage) unprotectUnused(spec SnapSpec) error {
+	snap, there, err := o.snapshot(spec.Snap)
+	if err == nil && !there {
+		err = fault.New(ErrNotFound, "there is no snapshot of this name")
+	}
+	if err != nil || !snap.Protected {
+		return err
+	}
+	clones, err := o.cloned(spec.ImageSpec, snap)
+	if err != nil || clones {
+		return err
+	}
+	err = run(o.s, "rbd_snap_unprotect", o.GetSnapshot(spec.Snap).Unprotect)
+	return ignore(err, syscall.EBUSY, syscall.EINVAL) // cloned just now; unprotected just now
 }
 
 // cloned tells whether a snapshot of the image has clones.
