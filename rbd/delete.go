@@ -137,16 +137,8 @@ func (s *scope) keepNamed(ioctx *ioContext, img *openImage, spec ImageSpec, caus
 // putInTrash marks an image that is in no group, and moves it to the trash. What it is
 // refused with leaves the image as it was.
 func (s *scope) putInTrash(ioctx *ioContext, img *openImage, spec ImageSpec, delay time.Duration) error {
-	m, err := img.mark(spec, delay)
+	marks, m, err := s.putMark(img, spec, delay)
 	if err != nil {
-		return err
-	}
-	marks, err := s.register(spec.Pool, trashRegister)
-	if err != nil {
-		return err
-	}
-	m.Exact = true // moveUnopened gives the entry the mark's time
-	if err := marks.put(m.key(), m); err != nil {
 		return err
 	}
 	if err = s.moveUnopened(ioctx, img, m); errors.Is(err, errUnusual) {
@@ -164,11 +156,7 @@ func (s *scope) putInTrash(ioctx *ioContext, img *openImage, spec ImageSpec, del
 	if err := s.confirmTrashed(ioctx, spec, m.ID); err != nil {
 		return halfDone(err)
 	}
-	err = s.bringBackIfOpened(ioctx, img, spec, m)
-	if errors.Is(err, ErrInUse) {
-		return err
-	}
-	return halfDone(err)
+	return s.bringBackIfOpened(ioctx, img, spec, m)
 }
 
 // unmark drops the mark of an image that cause keeps where it is.
@@ -182,7 +170,16 @@ func (r register) unmark(key string, cause error) error {
 // bringBackIfOpened undoes the move of an image that a client opened since it was
 // looked at, before its name was gone. A purge may have come to it by now, and opens it,
 // too: so it is brought back under the intent of its entry, which the purge holds.
+// ErrInUse: it is back, as it was.
 func (s *scope) bringBackIfOpened(ioctx *ioContext, img *openImage, spec ImageSpec, m mark) error {
+	err := s.bringBackUnpurged(ioctx, img, spec, m)
+	if errors.Is(err, ErrInUse) {
+		return err
+	}
+	return halfDone(err)
+}
+
+func (s *scope) bringBackUnpurged(ioctx *ioContext, img *openImage, spec ImageSpec, m mark) error {
 	err := img.idle()
 	if !errors.Is(err, ErrInUse) {
 		return ignore(err, syscall.ENOENT) // Purge was quick
@@ -215,7 +212,7 @@ func (s *scope) bringBackIfOpened(ioctx *ioContext, img *openImage, spec ImageSp
 	}
 }
 
-// bringBack is bringBackIfOpened while nobody can purge the image.
+// bringBack is bringBackUnpurged while nobody can purge the image.
 func (s *scope) bringBack(ioctx *ioContext, img *openImage, spec ImageSpec, marks register, m mark) error {
 	var now mark
 	if noted, err := marks.get(m.key(), &now); err != nil || !noted || now.Begun {
@@ -227,7 +224,7 @@ func (s *scope) bringBack(ioctx *ioContext, img *openImage, spec ImageSpec, mark
 	}
 	err := run(s, "rbd_trash_restore", func() error { return librbd.TrashRestore(ioctx, m.ID, m.Name) })
 	if err = ignore(err, syscall.ENOENT); err != nil {
-		return halfDone(err)
+		return err
 	}
 	id, err := s.idOf(ioctx, spec.Image)
 	if err == nil && id != m.ID {
@@ -328,11 +325,7 @@ func (s *scope) finishMoved(ioctx *ioContext, spec ImageSpec) error {
 	if err != nil {
 		return ignore(err, syscall.ENOENT) // half removed
 	}
-	err = s.bringBackIfOpened(ioctx, img, spec, *last)
-	if errors.Is(err, ErrInUse) {
-		return err
-	}
-	return halfDone(err)
+	return s.bringBackIfOpened(ioctx, img, spec, *last)
 }
 
 // moveByLibrbd moves an image to the trash, whose entry gets a time that is known

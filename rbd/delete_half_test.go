@@ -10,22 +10,13 @@ import (
 	"rbdctl/rbd"
 )
 
-// another is a client of its own.
-func (s space) another() *rbd.Images {
-	s.Helper()
-	other, err := rbd.Dial(s.Context(), rbd.Config{ConfFile: labtest.Conf(s), Entity: "client.admin"})
-	s.must(err)
-	s.Cleanup(func() { _ = other.Close() })
-	return rbd.NewImages(other)
-}
-
 // TestDeleteBesideAPurge: a delete that looks late for who has the image open finds the purge
 // that has come to it. The image is not whole any more, and must not come back.
 func TestDeleteBesideAPurge(t *testing.T) {
 	s := inPool(t)
 	v := s.blank("v")
 	purge := func() {}
-	s.must(rbd.DeleteWhile(t, s.images, v, func() { purge = rbd.PurgeTo(t, s.another(), v, true) }))
+	s.must(rbd.DeleteWhile(t, s.images, v, func() { purge = rbd.PurgeTo(t, stranger(t), v, true) }))
 	if _, err := s.images.Stat(t.Context(), v); !errors.Is(err, rbd.ErrNotFound) {
 		t.Errorf("it came back: %v", err)
 	}
@@ -40,9 +31,9 @@ func TestOpenedWhileItIsDeleted(t *testing.T) {
 	s := inPool(t)
 	v := s.golden("v")
 	sum := s.digest(v)
-	release := rbd.HoldOpen(t, s.another(), v.ImageSpec)
+	release := rbd.HoldOpen(t, stranger(t), v.ImageSpec)
 	s.is(rbd.DeleteWhile(t, s.images, v.ImageSpec, func() {
-		end := rbd.PurgeTo(t, s.another(), v.ImageSpec, false)
+		end := rbd.PurgeTo(t, stranger(t), v.ImageSpec, false)
 		time.AfterFunc(300*time.Millisecond, end)
 	}), rbd.ErrInUse)
 	if s.digest(v) != sum || len(s.deleted()) > 0 {
@@ -71,7 +62,7 @@ func TestOpenedTakeOn(t *testing.T) {
 			s := inPool(t)
 			v := s.golden("v")
 			sum := s.digest(v)
-			release := rbd.HoldOpen(t, s.another(), v.ImageSpec)
+			release := rbd.HoldOpen(t, stranger(t), v.ImageSpec)
 			leave(t, s.images, v.ImageSpec)
 			rbd.LeaveDeed(t, s.images, v.ImageSpec, rbd.Deed{Op: "delete"}, "127.0.0.1:0/6")
 			s.is(s.images.Delete(t.Context(), v.ImageSpec, rbd.DeleteOptions{}), rbd.ErrInUse)
@@ -96,7 +87,7 @@ func TestRefusedTakeOn(t *testing.T) {
 	v := s.golden("v")
 	sum := s.digest(v)
 	rbd.LeaveHalf(t, s.images, v.ImageSpec, rbd.HalfMoved)
-	release := rbd.HoldOpen(t, s.another(), v.ImageSpec)
+	release := rbd.HoldOpen(t, stranger(t), v.ImageSpec)
 	s.is(s.images.Delete(t.Context(), v.ImageSpec, rbd.DeleteOptions{}), rbd.ErrInUse)
 	release()
 	if got := s.deleted(); len(got) > 0 {

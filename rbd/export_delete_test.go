@@ -34,16 +34,8 @@ func (s *scope) marked(ioctx *ioContext, spec ImageSpec) (*openImage, mark, erro
 	if err != nil {
 		return nil, mark{}, err
 	}
-	made, err := img.mark(spec, 0)
-	if err != nil {
-		return nil, made, err
-	}
-	made.Exact = true
-	marks, err := s.register(spec.Pool, trashRegister)
-	if err != nil {
-		return nil, made, err
-	}
-	return img, made, marks.put(made.key(), made)
+	_, made, err := s.putMark(img, spec, 0)
+	return img, made, err
 }
 
 // Half is what there is of an image that is half in the trash.

@@ -76,6 +76,20 @@ func (o *openImage) mark(spec ImageSpec, delay time.Duration) (mark, error) {
 	return m, err
 }
 
+// putMark marks an image that moveUnopened is to move.
+func (s *scope) putMark(img *openImage, spec ImageSpec, delay time.Duration) (register, mark, error) {
+	m, err := img.mark(spec, delay)
+	if err != nil {
+		return register{}, m, err
+	}
+	marks, err := s.register(spec.Pool, trashRegister)
+	if err != nil {
+		return marks, m, err
+	}
+	m.Exact = true // moveUnopened gives the entry the mark's time
+	return marks, m, marks.put(m.key(), m)
+}
+
 // sameMove tells whether an entry of the trash is the one that the mark was made for:
 // somebody else may have restored the image, and moved it there again. Of one that
 // librbd made for us, and that was not looked at since, the time is known roughly.

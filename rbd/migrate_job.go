@@ -220,7 +220,7 @@ func (g *migrating) undo() error {
 	} else if err != nil && !errors.Is(err, errNoImage) {
 		return err
 	}
-	if err := g.stays(); err != nil {
+	if err := g.unmarkImage(); err != nil {
 		return err
 	}
 	if err := g.takeCopy(); err != nil {
@@ -238,9 +238,9 @@ func (g *migrating) undo() error {
 	return g.leaving.finish()
 }
 
-// stays drops the mark of an image that was about to leave: a purge must not take it for
+// unmarkImage drops the mark of an image that was about to leave: a purge must not take it for
 // deleted once the copy is gone.
-func (g *migrating) stays() error {
+func (g *migrating) unmarkImage() error {
 	c := g.at.now().Course
 	if !c.Leaving {
 		return nil
