@@ -23,7 +23,7 @@ type Options struct {
 	Dir       string    // the lab's directory, made when absent; required
 	OSDs      int       // 3 by default; a lab can grow but not shrink
 	Store     Store     // BlueStore by default; fixed when the lab is made
-	OSDSize   uint64    // bytes; size of an OSD's store, 20 GiB by default
+	OSDSize   uint64    // bytes; size of an OSD's store, 8 GiB by default
 	NoLibvirt bool      // leave libvirtd out; it is started otherwise
 	FastMon   bool      // the monitor decides every 50 ms and not every second: for tests
 	Log       io.Writer // progress, one line for each phase; nil for none
@@ -32,7 +32,7 @@ type Options struct {
 const (
 	defaultOSDs    = 3
 	maxOSDs        = 64
-	defaultOSDSize = 20 << 30
+	defaultOSDSize = 8 << 30 // the file is filled from end to end before anything is used again
 	minOSDSize     = 1 << 30
 )
 
