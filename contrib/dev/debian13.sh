@@ -32,9 +32,12 @@ fi
 (($# > 0)) || set -- make test
 [[ -d $root ]] || "$here/debian13_root.sh" "$root"
 
-export RBDCTL_SOURCE=$source RBDCTL_ROOT=$root RBDCTL_GOROOT RBDCTL_MODULES
+tmp=$(mktemp -d "$root/var/tmp/run.XXXXXX")
+chmod 1777 "$tmp"
+export RBDCTL_SOURCE=$source RBDCTL_ROOT=$root RBDCTL_TMP=$tmp RBDCTL_GOROOT RBDCTL_MODULES
 unshare --mount --propagation private --uts --ipc --pid --fork --kill-child --mount-proc \
 	"$here/debian13_enter.sh" "$@" <&0 &
 inside=$!
-trap 'kill -KILL "$inside" 2>/dev/null; exit 143' INT TERM HUP
+trap 'kill -KILL "$inside" 2>/dev/null; wait "$inside" 2>/dev/null; exit 143' INT TERM HUP
+trap 'rm -rf --one-file-system "$tmp"' EXIT
 wait "$inside"

@@ -3,10 +3,10 @@
 # the folder needs and runs the command in it.
 #
 # The checkout is copied into memory: what is built and written in there neither
-# touches it nor stays.
+# touches it nor stays. /tmp is on the disk, where there is room for what OSDs store.
 #
 # usage: debian13_enter.sh COMMAND [ARGUMENT...], with RBDCTL_SOURCE, RBDCTL_ROOT,
-# RBDCTL_GOROOT and RBDCTL_MODULES in the environment
+# RBDCTL_TMP (what is /tmp in there), RBDCTL_GOROOT and RBDCTL_MODULES in the environment
 set -euo pipefail
 
 root=$RBDCTL_ROOT
@@ -21,7 +21,7 @@ mkdir -p "$root/src" "$root/usr/local/go" "$root/go/mod" "$root/go/build"
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount --bind "$RBDCTL_TMP" "$root/tmp"
 mount -t tmpfs -o mode=0755 tmpfs "$root/run"
 mkdir -m 1777 "$root/run/lock"
 mount -t tmpfs -o mode=0755 tmpfs "$root/src"
