@@ -33,11 +33,11 @@ fi
 [[ -d $root ]] || "$here/debian13_root.sh" "$root"
 
 tmp=$(mktemp -d "$root/var/tmp/run.XXXXXX")
+trap 'rm -rf --one-file-system "$tmp"' EXIT
 chmod 1777 "$tmp"
 export RBDCTL_SOURCE=$source RBDCTL_ROOT=$root RBDCTL_TMP=$tmp RBDCTL_GOROOT RBDCTL_MODULES
 unshare --mount --propagation private --uts --ipc --pid --fork --kill-child --mount-proc \
 	"$here/debian13_enter.sh" "$@" <&0 &
 inside=$!
-trap 'kill -KILL "$inside" 2>/dev/null; wait "$inside" 2>/dev/null; exit 143' INT TERM HUP
-trap 'rm -rf --one-file-system "$tmp"' EXIT
+trap 'kill -KILL "$inside" 2>/dev/null; wait "$inside" 2>/dev/null || true; exit 143' INT TERM HUP
 wait "$inside"
