@@ -1,4 +1,5 @@
-// Package heap bounds the memory that the C libraries keep.
+// Package heap bounds the memory that the C libraries keep, and gives back what a process at
+// rest has no use for (decision 0016).
 //
 // librados copies what is written, a block of some MiB for each write, in whichever
 // thread writes, and frees it in another one. glibc gives threads arenas of their own,
@@ -31,8 +32,8 @@ import (
 )
 
 // Trim gives the kernel back what is free in both heaps, Go's and that of the C libraries,
-// which glibc keeps where anything above it is in use. It takes some milliseconds: it is for
-// a process that has come to rest. See: malloc_trim(3).
+// which glibc keeps where anything above it is in use, and the pages of the program itself.
+// It takes some milliseconds: it is for a process that has come to rest. See: malloc_trim(3).
 //
 // Threads first: each keeps small blocks that it has freed, wherever in the heap they are,
 // and a page with one of them stays. Then a stack at a time is halved by each collection.
@@ -43,6 +44,7 @@ func Trim() {
 	}
 	debug.FreeOSMemory()
 	C.malloc_trim(0)
+	unmapProgram()
 }
 
 // stackHalvings bring the stack of a goroutine that handled a request to its least.

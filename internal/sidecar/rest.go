@@ -19,13 +19,13 @@ func (t *traffic) begin() {
 
 func (t *traffic) end() { t.running.Add(-1) }
 
-// atRest calls what is to be done when no request has come for a while, once after each time
-// that some had, until ctx ends.
+// atRest calls what is to be done when no request has come for a while, once after the start
+// and after each time that some had, until ctx ends.
 func (s *Server) atRest(ctx context.Context, restTime time.Duration) {
 	tick := time.NewTicker(restTime)
 	defer tick.Stop()
 	var seen int64
-	worked := false
+	worked := true
 	for {
 		select {
 		case <-tick.C:

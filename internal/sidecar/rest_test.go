@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestAtRest: what is to be done at rest is done once after each time of work, and never
-// during it.
+// TestAtRest: what is to be done at rest is done once after the start and each time of work,
+// and never during it.
 func TestAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rested atomic.Int64
@@ -24,7 +24,7 @@ func TestAtRest(t *testing.T) {
 			}
 		}
 		time.Sleep(10*time.Second + time.Millisecond)
-		rests(0, "before any work")
+		rests(1, "after the start")
 		s.traffic.begin()
 		time.Sleep(10 * time.Second)
 		rests(0, "during a request")
