@@ -5,10 +5,10 @@ LAB = contrib/dev/in_lab.sh
 
 COUNT = 2000
 
-.PHONY: help build test soak lint demo man bench test-debian13 test-units test-driver test-openstack test-openstack-full breakage fuzz record golden deps clean
+.PHONY: help build test soak lint demo man bench test-debian13 test-units test-driver test-openstack test-openstack-full bench-openstack breakage fuzz record golden deps clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 21
 
 build: ## compile bin/rbdctl
 	contrib/dev/install.sh build
@@ -34,8 +34,8 @@ bench: deps build ## compare with the bare calls and the usual tools
 	contrib/dev/install.sh bench
 	$(GO) run ./bench -out bench/RESULTS.md $(BENCHFLAGS)
 
-test-debian13: ## build and run every test in a Debian 13 in a folder
-	contrib/dev/debian13.sh env RBDCTL_TEST_CLONES=30 make test
+test-debian13: ## build and run every test in a Debian 13 in a folder, without -race
+	contrib/dev/debian13.sh env RBDCTL_TEST_CLONES=30 make test TESTFLAGS=-race=false
 
 test-units: ## have systemd run the sidecar by contrib/systemd, in that Debian 13
 	test/units/run.sh
@@ -49,6 +49,9 @@ test-openstack: build ## run rbdctl under a real OpenStack, some of Tempest: 15 
 
 test-openstack-full: build ## both drivers, all of Tempest's volume tests
 	test/openstack/run.sh --full --both
+
+bench-openstack: build ## measure either driver under Cinder, into bench/OPENSTACK.md
+	test/openstack/run.sh --measure
 
 breakage: deps ## take one safeguard after the other out of a copy: tests must fail
 	contrib/dev/breakage.sh

@@ -11,7 +11,7 @@ import (
 )
 
 // idleTime is how long a sidecar is left alone while its CPU time is counted.
-const idleTime = 10 * time.Second
+const idleTime = 15 * time.Second
 
 // footprint is what a process holds and has used, by the kernel's account.
 type footprint struct {

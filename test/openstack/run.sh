@@ -4,12 +4,13 @@
 # those of the upstream driver, looks for what is left in the pools, and takes it all
 # down. Everything that did not pass, or could not run, is a failure.
 #
-# usage: run.sh [--full] [--both] [--record] [--keep]
+# usage: run.sh [--full] [--both] [--record] [--measure] [--keep]
 #   --full    the whole suites, not the selection in quick.txt
 #   --both    the upstream driver as well, on the same cloud, before ours; compare
 #             with its result and not with the recorded one
 #   --record  write the upstream driver's result to results/upstream.txt: with --both
 #             when it is there, else that is all that is done
+#   --measure write bench/OPENSTACK.md, how long either driver takes, and do nothing else
 #   --keep    leave the cloud up, and say where it is
 # WORK is the directory to be made for it, by default a temporary one.
 set -euo pipefail
@@ -17,15 +18,16 @@ export LC_ALL=C
 unset CEPH_ARGS CEPH_CONF CEPH_KEYRING PYTHONPATH "${!RBDCTL_@}" "${!OS_@}" "${!LIBVIRT_@}"
 
 here=$(cd "$(dirname "$0")" && pwd)
-full=0 both=0 record=0 keep=0
+full=0 both=0 record=0 measure=0 keep=0
 for option in "$@"; do
 	case $option in
 	--full) full=1 ;;
 	--both) both=1 ;;
 	--record) record=1 full=1 ;;
+	--measure) measure=1 ;;
 	--keep) keep=1 ;;
 	*)
-		echo "run.sh: unknown option '$option'; there are --full, --both, --record, --keep" >&2
+		echo "run.sh: unknown option '$option'; there are --full, --both, --record, --measure, --keep" >&2
 		exit 2
 		;;
 	esac
@@ -131,6 +133,11 @@ sidecar() {
 }
 
 "$here/install.sh"
+if ((measure)); then
+	"$here/up.sh" "$cloud" upstream
+	py measure.py "$here/../../bench/OPENSTACK.md"
+	exit
+fi
 ((record && !both)) || step "the driver's own tests" "$here/../../contrib/dev/test_driver.sh"
 "$here/up.sh" "$cloud" upstream
 if ((record && !both)); then
