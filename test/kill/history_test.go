@@ -16,12 +16,13 @@ import (
 )
 
 // The history of what was asked of volumes and answered must be that of one
-// register a volume: its size, and whether it has its snapshot.
+// register a volume: its size, whether it has its snapshot, and what guests wrote.
 
 type call struct {
-	id   string // of the volume, and of its snapshot
-	op   string // create, clone, extend, delete, snap, unsnap or get
-	size int    // bytes; of create, clone and extend
+	id    string // of the volume, and of its snapshot
+	op    string // create, clone, extend, delete, snap, unsnap or get; a guest's read or write
+	size  int    // bytes; of create, clone and extend
+	stamp int64  // of write
 }
 
 // result is an answer as the model reads it.
@@ -29,14 +30,18 @@ type result struct {
 	unknown bool // it may have happened, now or at any later time
 	said    string
 	status  int
-	got     register // of get
+	got     register // of get and read
 }
 
 // register is what is known of a volume.
 type register struct {
-	size int // bytes; 0: there is none
-	snap bool
+	size  int // bytes; 0: there is none
+	snap  bool
+	stamp int64 // what a guest wrote last, 0 of an image, or anyStamp
 }
+
+// anyStamp is that of a clone that nobody has read: it depends on its source.
+const anyStamp = -1
 
 // answered reads an answer. What a sidecar could not say, or was killed before it
 // said, is open.
@@ -50,7 +55,7 @@ func answered(a answer, err error) result {
 	}
 	if size, ok := a.body["size_bytes"].(float64); ok {
 		snapshots, _ := a.body["snapshots"].([]any)
-		r.got = register{int(size), slices.ContainsFunc(snapshots, func(s any) bool {
+		r.got = register{size: int(size), snap: slices.ContainsFunc(snapshots, func(s any) bool {
 			return strings.HasPrefix(s.(map[string]any)["name"].(string), "snapshot-")
 		})}
 	}
@@ -63,8 +68,12 @@ func (have register) carriedOut(c call) register {
 	switch {
 	case c.op == "delete":
 		return register{}
-	case (c.op == "create" || c.op == "clone") && !there:
+	case c.op == "create" && !there:
 		return register{size: c.size}
+	case c.op == "clone" && !there:
+		return register{size: c.size, stamp: anyStamp}
+	case c.op == "write" && there:
+		have.stamp = c.stamp
 	case c.op == "extend" && there:
 		have.size = max(have.size, c.size)
 	case c.op == "snap" && there:
@@ -88,6 +97,9 @@ func step(state, input, output any) []any {
 	case c.op == "clone" && slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict}, r.status):
 		return []any{have} // the source has grown, is not there, or is another one by now
 	case have.allows(c, r):
+		if c.op == "read" && r.status == http.StatusOK {
+			after.stamp = r.got.stamp
+		}
 		return []any{after}
 	}
 	return nil
@@ -112,8 +124,13 @@ func (have register) allows(c call, r result) bool {
 	case "delete", "unsnap":
 		return r.status == http.StatusNoContent
 	case "get":
-		return r.status == http.StatusOK && there && have == r.got ||
+		return r.status == http.StatusOK && there && have.size == r.got.size && have.snap == r.got.snap ||
 			r.status == http.StatusNotFound && !there
+	case "read":
+		return r.status == http.StatusOK && there && (have.stamp == r.got.stamp || have.stamp == anyStamp) ||
+			r.status == http.StatusNotFound && !there
+	case "write":
+		return r.status == http.StatusOK && there || r.status == http.StatusNotFound && !there
 	}
 	return false
 }
@@ -163,15 +180,24 @@ func (h *history) ask(ctx context.Context, worker int, c call, s *sidecar) answe
 	return h.send(ctx, worker, c, s, method, path, body)
 }
 
-func (h *history) send(ctx context.Context, worker int, c call, s *sidecar, method, path, body string) answer {
-	called := time.Since(h.begin)
-	a, err := s.ask(ctx, method, path, body)
-	r := answered(a, err)
+func (h *history) send(ctx context.Context, worker int, c call, s *sidecar, method, path, body string) (a answer) {
+	h.record(worker, c, func() result {
+		var err error
+		a, err = s.ask(ctx, method, path, body)
+		return answered(a, err)
+	})
+	return a
+}
+
+// record makes a call and notes when it began, when it ended, and how.
+func (h *history) record(worker int, c call, act func() result) result {
+	called := int64(time.Since(h.begin))
+	r := act()
 	returned := int64(time.Since(h.begin))
 	if r.unknown {
 		returned = math.MaxInt64
-		if c.op == "get" {
-			return a // says nothing
+		if c.op == "get" || c.op == "read" {
+			return r // says nothing
 		}
 	}
 	h.mu.Lock()
@@ -179,8 +205,8 @@ func (h *history) send(ctx context.Context, worker int, c call, s *sidecar, meth
 	if r.unknown {
 		h.open++
 	}
-	h.ops = append(h.ops, porcupine.Operation{ClientId: worker, Input: c, Output: r, Call: int64(called), Return: returned})
-	return a
+	h.ops = append(h.ops, porcupine.Operation{ClientId: worker, Input: c, Output: r, Call: called, Return: returned})
+	return r
 }
 
 // check fails the test unless the history is one of registers.
@@ -206,11 +232,13 @@ func (h *history) check(t *testing.T) {
 
 // TestHistoryNotices holds the check itself: it refuses histories with a fault.
 func TestHistoryNotices(t *testing.T) {
-	create, remove, get := call{"v", "create", 1}, call{"v", "delete", 0}, call{"v", "get", 0}
-	clone, snap, unsnap := call{"v", "clone", 1}, call{"v", "snap", 0}, call{"v", "unsnap", 0}
+	create, remove, get := call{op: "create", size: 1}, call{op: "delete"}, call{op: "get"}
+	clone, snap, unsnap := call{op: "clone", size: 1}, call{op: "snap"}, call{op: "unsnap"}
+	write, read := call{op: "write", stamp: 7}, call{op: "read"}
 	made, gone := result{status: http.StatusCreated}, result{status: http.StatusNoContent}
 	there, not := result{status: http.StatusOK, got: register{size: 1}}, result{status: http.StatusNotFound}
-	snapped := result{status: http.StatusOK, got: register{1, true}}
+	snapped := result{status: http.StatusOK, got: register{size: 1, snap: true}}
+	seven := result{status: http.StatusOK, got: register{stamp: 7}}
 	for name, tt := range map[string]struct {
 		in   []call
 		out  []result
@@ -228,6 +256,12 @@ func TestHistoryNotices(t *testing.T) {
 		"a snapshot":              {[]call{create, snap, get, unsnap, get}, []result{made, made, snapped, gone, there}, porcupine.Ok},
 		"a snapshot lost":         {[]call{create, snap, get}, []result{made, made, there}, porcupine.Illegal},
 		"a snapshot that stays":   {[]call{create, snap, unsnap, get}, []result{made, made, gone, snapped}, porcupine.Illegal},
+		"a write":                 {[]call{create, write, read}, []result{made, there, seven}, porcupine.Ok},
+		"a write lost":            {[]call{create, write, read}, []result{made, there, there}, porcupine.Illegal},
+		"a write, open":           {[]call{create, write, read}, []result{made, {unknown: true}, there}, porcupine.Ok},
+		"content of a forgone":    {[]call{create, write, remove, create, read}, []result{made, there, gone, made, seven}, porcupine.Illegal},
+		"a clone's content":       {[]call{clone, read, read}, []result{made, seven, seven}, porcupine.Ok},
+		"a clone's content lost":  {[]call{clone, read, read}, []result{made, seven, there}, porcupine.Illegal},
 		"a snapshot of a forgone": {[]call{create, snap, remove, create, get}, []result{made, made, gone, made, snapped}, porcupine.Illegal},
 	} {
 		var ops []porcupine.Operation

@@ -1,9 +1,11 @@
 package kill_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,11 +18,11 @@ import (
 )
 
 // TestSoak lets several workers ask three sidecars for mixed changes of the same
-// volumes, while sidecars are killed and started again, stopped for longer than a
-// lease, and blocklisted. RBDCTL_TEST_SOAK is the number of requests.
+// volumes, into which guests write, while sidecars are killed and started again, stopped
+// for longer than a lease, and blocklisted. RBDCTL_TEST_SOAK is the number of requests.
 func TestSoak(t *testing.T) {
 	s := newStage(t)
-	w := &soak{stage: s, t: t, h: &history{begin: time.Now()}, todo: int64(number(t, "RBDCTL_TEST_SOAK", 150))}
+	w := &soak{stage: s, guests: newGuests(t, s.volumes, originals+clones+copies), t: t, h: &history{begin: time.Now()}, todo: int64(number(t, "RBDCTL_TEST_SOAK", 150))}
 	for i := range w.sidecars {
 		w.sidecars[i] = w.serve(t)
 	}
@@ -71,6 +73,7 @@ type golden struct {
 
 type soak struct {
 	*stage
+	*guests
 	t       *testing.T
 	h       *history
 	ids     []string
@@ -112,18 +115,25 @@ func (w *soak) work(worker int) {
 		n := rand.N(len(w.ids))
 		c := call{id: w.ids[n]}
 		to := w.any()
-		switch rand.N(12) {
+		switch rand.N(16) {
 		case 0, 1, 2, 3:
 			w.create(worker, n, to)
 			continue
 		case 4, 5:
 			c.op = "delete"
+			w.attached[n].RLock()
+			w.h.ask(w.t.Context(), worker, c, to)
+			w.attached[n].RUnlock()
+			continue
 		case 6:
 			c.op, c.size = "extend", grown
 		case 7, 8:
 			c.op = "snap"
 		case 9:
 			c.op = "unsnap"
+		case 10, 11, 12, 13:
+			w.visit(worker, n, to, true)
+			continue
 		default:
 			c.op = "get"
 		}
@@ -147,6 +157,8 @@ func (w *soak) create(worker, n int, to *sidecar) {
 	if err != nil {
 		w.t.Error(err)
 	}
+	w.attached[n].RLock()
+	defer w.attached[n].RUnlock()
 	w.h.send(w.t.Context(), worker, c, to, http.MethodPut, "/v1/volumes/"+c.id, string(body))
 }
 
@@ -222,16 +234,20 @@ func (w *soak) blocklist(i int) {
 	w.blocklistings++
 }
 
-// contents asks for every volume, and compares what it reads as.
+// contents compares what every volume reads as with what it was made from, but for what
+// guests wrote.
 func (w *soak) contents(c *sidecar) {
 	w.t.Helper()
 	for n, id := range w.ids {
 		a := w.h.ask(w.t.Context(), 99, call{id: id, op: "get"}, c)
+		stamp, status := w.visit(99, n, c, false)
 		bytes, there := a.body["size_bytes"].(float64)
-		if a.status != http.StatusOK || !there {
+		if status != http.StatusOK || !there {
 			continue
 		}
-		if w.digest(w.t, "volume-"+id) != digest(w.goldens[origin(n)%goldens].content, int(bytes)) {
+		content := slices.Clone(w.goldens[origin(n)%goldens].content)
+		binary.LittleEndian.PutUint64(content[stampAt:], uint64(stamp))
+		if w.digest(w.t, "volume-"+id) != digest(content, int(bytes)) {
 			w.t.Errorf("volume %s does not read as what it was made from", id)
 		}
 	}
