@@ -55,7 +55,15 @@ func (v Volumes) ofVolume(ctx context.Context, m *making) error {
 	}
 	parent := cloneSnapshot(info.Spec, m.ID)
 	m.want.Parent, m.want.Protected = &parent, true
-	if snap, ok := info.Snapshot(parent.Snap); ok { // of an earlier attempt: the source may have grown since
+	snap, there := info.Snapshot(parent.Snap)
+	if there && !m.Source.Prepared {
+		dropped, err := v.Images.DropOutlived(ctx, parent, m.want.Image.Image)
+		if err != nil {
+			return err
+		}
+		there = !dropped
+	}
+	if there { // of the attempt that is to be gone on with: the source may have grown since
 		return v.fit(ctx, m, parent, snap.Size)
 	}
 	return v.fit(ctx, m, info.Spec.At(""), info.Size)

@@ -165,6 +165,59 @@ func TestCloneAfterADeath(t *testing.T) {
 	}
 }
 
+// TestCloneIsOfNow: a snapshot that was taken for a clone of the same name, which is deleted
+// by now or was never made, is not what the next one is made of.
+func TestCloneIsOfNow(t *testing.T) {
+	b := newAlone(t)
+	golden := b.golden()
+	source := b.volumeOn(Source{Kind: FromImage, ID: golden})
+	spec, err := b.volume(source)
+	b.must(err)
+	request := Create{ID: uuid.NewString(), Size: 16 * mib, Source: Source{Kind: FromVolume, ID: source}}
+	parent := cloneSnapshot(spec, request.ID)
+	for name, leave := range map[string]func(){
+		"a clone in the trash": func() {
+			_, err := b.Create(t.Context(), request)
+			b.must(err)
+			b.must(b.Delete(t.Context(), request.ID))
+		},
+		"a clone that was never made": func() {
+			_, err := b.Images.EnsureSnapshot(t.Context(), parent, rbd.SnapOptions{Protect: true})
+			b.must(err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leave()
+			before := b.digest(volumePrefix + source)
+			b.tool("bench", "--io-type", "write", "--io-pattern", "rand", "--io-size", "64K", "--io-total", "1M", b.image(volumePrefix+source))
+			now := b.digest(volumePrefix + source)
+			if before == now {
+				t.Fatal("nothing was written: the test tests nothing")
+			}
+			done, err := b.Create(t.Context(), request)
+			if err != nil || !done.Created || done.Info.Parent == nil || done.Info.Parent.SnapSpec != parent {
+				t.Fatalf("Create = %+v, %v", done, err)
+			}
+			again, err := b.Create(t.Context(), request)
+			if err != nil || again.Created {
+				t.Errorf("the same request = %+v, %v", again, err)
+			}
+			if b.digest(volumePrefix+request.ID) != now {
+				t.Error("the clone does not hold what the source held when it was asked for")
+			}
+			b.must(b.Delete(t.Context(), request.ID))
+		})
+	}
+	for range 4 { // clones first, then what goes with them
+		_, err := b.Images.Purge(t.Context(), b.Pool, rbd.PurgeOptions{})
+		b.must(err)
+	}
+	b.must(b.Delete(t.Context(), source))
+	_, err = b.Images.Purge(t.Context(), b.Pool, rbd.PurgeOptions{})
+	b.must(err)
+	b.isEmptyBut(golden)
+}
+
 // TestCloneOutlivesItsSource: the request that made a clone is success again when
 // the source was deleted meanwhile; one that never made it is not.
 func TestCloneOutlivesItsSource(t *testing.T) {
