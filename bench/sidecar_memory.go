@@ -89,7 +89,7 @@ func (b *bench) sidecarMemory(ctx context.Context) (table, error) {
 	rounds := max(5, b.rounds/2)
 	t := table{
 		title: "Memory and idle CPU of the sidecar",
-		note: fmt.Sprintf("By the kernel's account. The load is %d times %d requests at once. Idle CPU is the\nshare of one CPU that it uses while it is left alone for %.0f s.",
+		note: fmt.Sprintf("By the kernel's account. The load is %d times %d requests at once. Idle CPU is the\nshare of one CPU that it uses while it is left alone for %.0f s, in which it also gives\nmemory back, once.",
 			rounds, requests, idleTime.Seconds()),
 		header: []string{"", "resident memory", "of it not of program files", "peak so far", "idle CPU"},
 	}

@@ -33,7 +33,8 @@ import (
 
 // Trim gives the kernel back what is free in both heaps, Go's and that of the C libraries,
 // which glibc keeps where anything above it is in use, and the pages of the program itself.
-// It takes some milliseconds: it is for a process that has come to rest. See: malloc_trim(3).
+// It takes some tens of milliseconds: it is for a process that has come to rest.
+// See: malloc_trim(3).
 //
 // Threads first: each keeps small blocks that it has freed, wherever in the heap they are,
 // and a page with one of them stays. Then a stack at a time is halved by each collection.

@@ -1,6 +1,7 @@
 package kill_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 )
 
 // guests write into volumes as guests do, by librbd and past the sidecars: a stamp that
-// nobody else writes, at a place that is a hole in every image.
+// nobody else writes, amid data of the image that the volume was made from.
 type guests struct {
 	ioctx    *rados.IOContext
 	attached []sync.RWMutex // of each volume, as Cinder does: it is not deleted, and made, meanwhile
@@ -23,7 +24,7 @@ type guests struct {
 	written  sync.Map // stamp to the number of the volume that it was written into
 }
 
-const stampAt = 5 << 20
+const stampAt = 1 << 20
 
 func newGuests(t testing.TB, pool string, volumes int) *guests {
 	t.Helper()
@@ -50,7 +51,11 @@ func (w *soak) visit(worker, n int, to *sidecar, write bool) (stamp int64, statu
 	defer w.attached[n].Unlock()
 	id := w.ids[n]
 	if a := w.h.ask(w.t.Context(), worker, call{id: id, op: "get"}, to); a.status != http.StatusOK {
-		return 0, a.status // not made, or not yet in order
+		return 0, a.status
+	}
+	// As before every attachment: it is not, while something begun is to be carried out.
+	if a, err := to.ask(w.t.Context(), http.MethodGet, "/v1/volumes/"+id+"/connection", ""); err != nil || a.status != http.StatusOK {
+		return 0, a.status
 	}
 	var image *librbd.Image
 	block := make([]byte, 8)
@@ -60,7 +65,9 @@ func (w *soak) visit(worker, n int, to *sidecar, write bool) (stamp int64, statu
 		if err == nil {
 			_, err = image.ReadAt(block, stampAt)
 		}
-		r.got.stamp = int64(binary.LittleEndian.Uint64(block))
+		if !bytes.Equal(block, w.unstamped(n)) {
+			r.got.stamp = int64(binary.LittleEndian.Uint64(block))
+		}
 		return w.outcome(r, err)
 	})
 	if image == nil {
@@ -101,6 +108,11 @@ func (w *soak) outcome(r result, err error) result {
 		return result{unknown: true}
 	}
 	return r
+}
+
+// unstamped is what the image of the nth volume has at the stamp's place.
+func (w *soak) unstamped(n int) []byte {
+	return w.goldens[origin(n)%goldens].content[stampAt : stampAt+8]
 }
 
 // belongs tells whether the nth volume may have that stamp: it, or what it was cloned from,

@@ -1,12 +1,11 @@
 #!/usr/bin/python3
-"""Measures either driver under the same cinder-volume, the two in turn: a volume from a
-RAW image, and its deletion. The tables go into a file.
+"""Measures either driver under cinder-volume, in the same cloud: a volume from a RAW image,
+and its deletion. The table goes into a file.
 
-usage: measure.py FILE   it begins with the upstream driver, and ends with the sidecar
+usage: measure.py FILE   it begins and ends with the upstream driver
 
 The times of a step within Cinder are those of cinder-volume's log, which tells when a
 task begins and ends; the rest is by this client's clock, which asks every 20 ms.
-COUNT is how many volumes each driver makes in a turn, TURNS how many turns it has.
 """
 import datetime
 import os
@@ -20,9 +19,9 @@ from both import nothing_left, switch
 from lifecycle import MIB, pattern
 from resources import Resources
 
-COUNT = int(os.environ.get("COUNT", "15"))
-TURNS = int(os.environ.get("TURNS", "2"))
+COUNT = 15  # volumes in a turn
 DRIVERS = ("upstream", "sidecar")
+TURNS = DRIVERS + DRIVERS[::-1]  # what drifts is the same for either
 
 CREATED = "from the request until the volume is available"
 IN_TASK = "of it in cinder-volume: the task that makes it"
@@ -107,35 +106,41 @@ def turn(driver, took):
     cloud.until("pool and trash are empty", nothing_left, 150, 1)
 
 
+def cell(took):
+    """Median, and the least and most."""
+    return "%.0f ms (%.0f–%.0f)" % tuple(1000 * f(took) for f in (statistics.median, min, max))
+
+
 def table(took):
-    """Medians, and the ratio of the sidecar's to the upstream driver's."""
     yield "|  | upstream driver | sidecar | sidecar / upstream |"
     yield "| --- | --- | --- | --- |"
     for what in (CREATED, IN_TASK, IN_DRIVER, DELETED):
-        theirs, ours = (statistics.median(took[what, driver]) * 1000 for driver in DRIVERS)
-        yield "| %s | %.0f ms | %.0f ms | %.2f |" % (what, theirs, ours, ours / theirs)
+        theirs, ours = took[what, "upstream"], took[what, "sidecar"]
+        ratio = statistics.median(ours) / statistics.median(theirs)
+        yield "| %s | %s | %s | %.2f |" % (what, cell(theirs), cell(ours), ratio)
         if what == IN_DRIVER:
-            ours = statistics.median(took[IN_SIDECAR, "sidecar"]) * 1000
-            yield "| %s |  | %.0f ms | %.2f of `clone_image` |" % (IN_SIDECAR, ours, ours / theirs)
+            yield "| %s |  | %s |  |" % (IN_SIDECAR, cell(took[IN_SIDECAR, "sidecar"]))
 
 
 def main(path):
-    took = {}
-    for number in range(TURNS):
-        for driver in DRIVERS:
-            if number or driver != "upstream":
-                switch(driver)
-            turn(driver, took)
-            print("driver %s: turn %d of %d done" % (driver, number + 1, TURNS), flush=True)
+    took, current = {}, "upstream"
+    for number, driver in enumerate(TURNS, 1):
+        if driver != current:
+            switch(driver)
+            current = driver
+        turn(driver, took)
+        print("turn %d of %d, driver %s: done" % (number, len(TURNS), driver), flush=True)
     with open(path, "w") as out:
         out.write("""# Under Cinder
 
-Made by `make bench-openstack`. Medians of %d volumes of 1 GiB for each driver, from a RAW
-image in Ceph, one at a time; %d turns each, in one cloud on one machine of %d CPUs. Only
-the ratios can be compared with those of another run.
+Made by `make bench-openstack`. %d volumes of 1 GiB for each driver, from a RAW image of
+4 MiB in Ceph, one at a time, in one cloud on one machine of %d CPUs; the turns were %s.
+Median, least and most. cinder-volume writes its log in full, and is started anew when
+the driver changes. A volume is gone when Cinder says so: the sidecar has moved it to the
+trash by then, and removes its data, of which these have none, in the background.
 
 %s
-""" % (COUNT * TURNS, TURNS, os.cpu_count(), "\n".join(table(took))))
+""" % (COUNT * TURNS.count("sidecar"), os.cpu_count(), ", ".join(TURNS), "\n".join(table(took))))
 
 
 if __name__ == "__main__":
