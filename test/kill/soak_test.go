@@ -43,7 +43,10 @@ func TestSoak(t *testing.T) {
 	workers.Wait()
 	close(done)
 	weather.Wait()
-	t.Logf("%d kills, %d pauses, %d blocklistings", w.kills, w.pauses, w.blocklistings)
+	t.Logf("%d kills, %d pauses, %d blocklistings; guests wrote %d times", w.kills, w.pauses, w.blocklistings, w.stamps.Load())
+	if w.stamps.Load() == 0 {
+		t.Error("no guest wrote anything: the test tests less than it says")
+	}
 	last := w.serve(t)
 	w.contents(last)
 	w.h.check(t)
