@@ -11,7 +11,8 @@ import (
 // there any more, or never came to be, so that the next one of that name is made of
 // what the image holds by then. While the one before lies in the trash, the snapshot goes
 // by another name, until Purge removes it. It stays, and dropped is false, while the clone is
-// there or somebody is at it. Gone is success.
+// there or somebody is at it, and while it waits for its first clone after it was taken at one
+// moment with those of other images. Gone is success.
 //
 // Similar To: rbd snap unprotect <spec>; rbd snap rm <spec>
 func (m *Images) DropOutlived(ctx context.Context, spec SnapSpec, clone string) (dropped bool, err error) {
@@ -54,6 +55,16 @@ func (s *scope) dropOutlived(ioctx *ioContext, spec SnapSpec, clone string) (dro
 	}
 	if there, err := s.taken(ioctx, clone); err != nil || there {
 		return false, err
+	}
+	if !clones {
+		n := note{Namespace: spec.Namespace, ImageID: id, Snap: spec.Snap}
+		notes, err := s.register(spec.Pool, snapsRegister)
+		if err == nil {
+			_, err = notes.get(n.key(), &n)
+		}
+		if err != nil || n.Wait > 0 {
+			return false, err
+		}
 	}
 	rw, err := s.image(ioctx, spec.Image)
 	if err != nil {

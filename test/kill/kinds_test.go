@@ -74,6 +74,16 @@ func makeClone(t testing.TB, c *sidecar, f *family) {
 	c.must(t, http.MethodPut, f.madePath(), fmt.Sprintf(`{"size_bytes":%d,"source":{"kind":"volume","id":%q}}`, size, f.source), http.StatusCreated)
 }
 
+// makeOutlived makes a clone that was deleted, and stays for a clone of its own; what it was
+// cloned from has changed since.
+func makeOutlived(t testing.TB, c *sidecar, f *family) {
+	t.Helper()
+	makeClone(t, c, f)
+	c.must(t, http.MethodPut, "/v1/volumes/"+f.third, fmt.Sprintf(`{"size_bytes":%d,"source":{"kind":"volume","id":%q}}`, size, f.made), http.StatusCreated)
+	c.must(t, http.MethodDelete, f.madePath(), "", http.StatusNoContent)
+	c.must(t, http.MethodPut, f.sourcePath()+"/data", f.text(), http.StatusOK)
+}
+
 func makeCopy(t testing.TB, c *sidecar, f *family) {
 	t.Helper()
 	makeSnapshot(t, c, f)
@@ -185,6 +195,14 @@ func (f *family) theGrown() map[string]volume {
 	return map[string]volume{f.source: v}
 }
 
+// theRemade are the changed source, a clone of that, and a clone of the clone before.
+func (f *family) theRemade() map[string]volume {
+	made, third := f.cloned(), f.cloned()
+	made.content = f.ofImage(f.text()).content
+	third.parent = f.image(f.made) + "@volume-" + f.third + ".clone_snap"
+	return map[string]volume{f.source: f.ofImage(f.text()), f.made: made, f.third: third}
+}
+
 // beside is the source, and a volume made.
 func (f *family) beside(made volume) map[string]volume {
 	return map[string]volume{f.source: f.ofImage(sectors(f.source)), f.made: made}
@@ -242,6 +260,7 @@ func creations() []request {
 		put("create from image", "rbd_clone3", nothing, image, (*family).theImages),
 		put("create from snapshot", "rbd_clone3", makeSnapshot, (*family).copied, (*family).withCopy),
 		put("create from volume", "rbd_clone3", makeSource, volumes, (*family).withVolumes),
+		put("create from volume again", "rbd_snap_rename", makeOutlived, volumes, (*family).theRemade),
 	}
 }
 
