@@ -33,6 +33,14 @@ func (s *scope) flattening(id string) (bool, error) {
 	return false, nil
 }
 
+// needed tells whether a snapshot of the image id has clones, or must be taken to have one.
+func (s *scope) needed(ioctx *ioContext, id string, snap Snapshot) (bool, error) {
+	if has, err := s.hasClones(ioctx, id, snap); err != nil || has {
+		return has, err
+	}
+	return s.flattening(id)
+}
+
 func (s *scope) flatteningIn(pool, id string) (bool, error) {
 	jobs, err := s.jobs(pool)
 	if err != nil {

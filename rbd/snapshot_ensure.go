@@ -132,10 +132,7 @@ func (s *scope) deleteSnapshot(ioctx *ioContext, spec SnapSpec) error {
 	if err != nil {
 		return err
 	}
-	clones, err := s.hasClones(ioctx, id, snap)
-	if err == nil && !clones {
-		clones, err = s.flattening(id)
-	}
+	clones, err := s.needed(ioctx, id, snap)
 	if err != nil {
 		return err
 	}

@@ -228,10 +228,7 @@ func (s *scope) mayDrop(pool string, n note) (ImageSpec, error) {
 	if err != nil || !there {
 		return ImageSpec{}, err
 	}
-	needed, err := s.hasClones(ioctx, n.ImageID, snap)
-	if err == nil && !needed {
-		needed, err = s.flattening(n.ImageID)
-	}
+	needed, err := s.needed(ioctx, n.ImageID, snap)
 	if err == nil && !needed && name != "" && snap.Name != "" {
 		needed, err = s.stillWanted(ioctx, img, n, holder, snap)
 	}

@@ -42,10 +42,7 @@ func (s *scope) dropOutlived(ioctx *ioContext, spec SnapSpec, clone string) (dro
 	}
 	// Before the look for who is making the clone: what the snapshot has by now is then
 	// either that one's, which is seen, or outlived.
-	clones, err := s.hasClones(ioctx, id, snap)
-	if err == nil && !clones {
-		clones, err = s.flattening(id)
-	}
+	clones, err := s.needed(ioctx, id, snap)
 	if err != nil {
 		return false, err
 	}

@@ -85,6 +85,6 @@ type Option func(*Server)
 // WithLogger sends the log to l; without it there is none.
 func WithLogger(l *slog.Logger) Option { return func(s *Server) { s.log = l } }
 
-// WithRest has rest called whenever the server has come to rest after some work, such as to
-// give memory back. Requests that come meanwhile don't wait for it.
+// WithRest has rest called whenever the server has come to rest after its start or some
+// requests, such as to give memory back. Requests that come meanwhile don't wait for it.
 func WithRest(rest func()) Option { return func(s *Server) { s.rest = rest } }

@@ -239,14 +239,25 @@ func (w *soak) blocklist(i int) {
 }
 
 // contents compares what every volume reads as with what it was made from, but for what
-// guests wrote.
+// guests wrote. What killed sidecars left unfinished is waited for.
 func (w *soak) contents(c *sidecar) {
 	w.t.Helper()
 	for n, id := range w.ids {
-		a := w.h.ask(w.t.Context(), 99, call{id: id, op: "get"}, c)
 		stamp, status := w.visit(99, n, c, false)
+		for deadline := time.Now().Add(time.Minute); status != http.StatusOK && status != http.StatusNotFound; stamp, status = w.visit(99, n, c, false) {
+			if time.Now().After(deadline) {
+				w.t.Errorf("volume %s can't be looked at: status %d", id, status)
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		if status != http.StatusOK {
+			continue
+		}
+		a := w.h.ask(w.t.Context(), 99, call{id: id, op: "get"}, c)
 		bytes, there := a.body["size_bytes"].(float64)
-		if status != http.StatusOK || !there {
+		if !there {
+			w.t.Errorf("volume %s is %s, and was read just now", id, a)
 			continue
 		}
 		content := slices.Clone(w.goldens[origin(n)%goldens].content)
